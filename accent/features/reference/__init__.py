@@ -1,0 +1,1 @@
+"""The reference backend: librosa for the spectral families, Praat (parselmouth) for the others."""

@@ -1,0 +1,101 @@
+"""How the utterance is delivered: its length, pauses, syllable rate and melody; no phones are needed.
+
+Cost: about 1 ms a second of sound.
+
+Shape legend: T frames of 10 ms of the kept region.
+"""
+
+import numpy as np
+from scipy.signal import find_peaks
+
+from accent.audio import Speech
+from accent.features.config import FeatureConfig
+from accent.features.reference.grid import padded_sound
+from accent.features.reference.pitch import INTENSITY_PERIODS, TIME_STEP, PitchTrack
+from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
+
+DELIVERY_COLUMNS: tuple[str, ...] = (
+    "duration_seconds",
+    "speech_share",
+    "pause_count",
+    "pause_mean_seconds",
+    "syllables_per_second",
+    "voiced_share",
+    "f0_median_hz",
+    "f0_range_semitones",
+)
+NUCLEI_FLOOR_HZ = 50.0
+"""Pitch floor of the intensity contour that syllable nuclei are looked for in: a window of 128 ms."""
+LOUD_QUANTILE = 0.99
+F0_RANGE_QUANTILES = (0.05, 0.95)
+
+
+def delivery(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> dict[str, float]:
+    """Measure length, pauses, syllable rate and melody of the kept region.
+
+    Pauses are stretches of at least `pause_min_seconds` whose intensity stays `pause_below_db` under the loud parts.
+    Silence at the edges of the region is not speech, and no pause either.  The syllable rate is an articulation rate:
+    nuclei a second of speech without pauses.  The range of F0 runs from the 5th to the 95th percentile.
+
+    Returns:
+        A value for each of `DELIVERY_COLUMNS`, NaN where undefined.
+
+    Source: de Jong & Wempe (2009), Praat script to detect syllable nuclei and measure speech rate automatically.
+    """
+    intensity_T = smooth_intensity(speech)
+    silence_db = np.quantile(intensity_T, LOUD_QUANTILE) - config.pause_below_db
+    f0_T = pitch.f0_T[speech.kept]
+    voiced_T = np.isfinite(f0_T)
+
+    stretches = [
+        (start, end)
+        for start, end in _runs(intensity_T < silence_db)
+        if end - start >= config.pause_min_seconds * FRAMES_PER_SECOND
+    ]
+    pauses = [end - start for start, end in stretches if start > 0 and end < len(intensity_T)]
+    speech_seconds = (len(intensity_T) - sum(end - start for start, end in stretches)) / FRAMES_PER_SECOND
+    nuclei = syllable_nuclei(intensity_T, voiced_T, silence_db, config.syllable_dip_db)
+    low, median, high = (
+        np.quantile(f0_T[voiced_T], [F0_RANGE_QUANTILES[0], 0.5, F0_RANGE_QUANTILES[1]])
+        if voiced_T.any()
+        else [np.nan] * 3
+    )
+    values = (
+        len(intensity_T) / FRAMES_PER_SECOND,
+        speech_seconds * FRAMES_PER_SECOND / len(intensity_T),
+        len(pauses),
+        np.mean(pauses) / FRAMES_PER_SECOND if pauses else np.nan,
+        len(nuclei) / speech_seconds,
+        np.mean(voiced_T),
+        median,
+        12 * np.log2(high / low),
+    )
+    return {column: float(value) for column, value in zip(DELIVERY_COLUMNS, values, strict=True)}
+
+
+def smooth_intensity(speech: Speech) -> np.ndarray:
+    """Return the intensity of the kept region in dB, `[T]`, through a window of 128 ms.
+
+    It is smoother than the frame column `intensity_db`, whose window shows single glottal periods of low voices.
+    """
+    sound, _ = padded_sound(speech.unfiltered_N, SAMPLE_RATE, HOP, INTENSITY_PERIODS / NUCLEI_FLOOR_HZ, "odd")
+    return sound.to_intensity(NUCLEI_FLOOR_HZ, TIME_STEP, True).values[0, speech.kept]
+
+
+def syllable_nuclei(intensity_T: np.ndarray, voiced_T: np.ndarray, silence_db: float, dip_db: float) -> np.ndarray:
+    """Return the frames of the syllable nuclei: voiced peaks of intensity with a dip on either side.
+
+    Args:
+        intensity_T: dB.
+        voiced_T: bool.
+        silence_db: peaks below this level do not count.
+        dip_db: how far the intensity must fall on both sides before it rises higher than the peak.
+    """
+    peaks, _ = find_peaks(intensity_T, height=silence_db, prominence=dip_db)
+    return peaks[voiced_T[peaks]]
+
+
+def _runs(condition_T: np.ndarray) -> list[tuple[int, int]]:
+    """Return first frame and end (exclusive) of every unbroken stretch where the condition holds."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], condition_T, [False]]).astype(np.int8)))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]

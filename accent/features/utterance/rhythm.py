@@ -1,0 +1,103 @@
+"""Rhythm and timing from an alignment: vocalic and consonantal intervals, phone rate, mean phone durations.
+
+Neighbouring vowels form one vocalic interval, neighbouring consonants one consonantal interval.  A pause, unknown
+speech or a gap in the alignment ends an interval, and no pair of intervals reaches over it.  Cost: under 0.1 ms.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from accent.features.phones import PHONES, SILENCE, UNKNOWN, VOWELS
+
+Interval = tuple[float, float, str]
+"""Start and end in seconds of the original recording, and a label of `PHONES`."""
+
+SPOKEN_PHONES: tuple[str, ...] = tuple(phone for phone in PHONES if phone not in (SILENCE, UNKNOWN))
+RHYTHM_COLUMNS: tuple[str, ...] = (
+    "phones_per_second",
+    "percent_v",
+    "delta_c_ms",
+    "varco_v_percent",
+    "npvi_v",
+    "rpvi_c_ms",
+)
+DURATION_COLUMNS: tuple[str, ...] = tuple(f"mean_duration_{phone.lower()}_seconds" for phone in SPOKEN_PHONES)
+GAP_SECONDS = 0.001
+"""A longer gap between two phones is a pause; a shorter one is rounding in the file."""
+
+
+def rhythm(intervals: Sequence[Interval]) -> dict[str, float]:
+    """Measure rhythm and articulation rate.
+
+    - phones_per_second: phones over the time they fill, pauses left out.
+    - percent_v: share of that time that is vocalic.
+    - delta_c_ms: standard deviation (of a sample, n - 1) of consonantal intervals.
+    - varco_v_percent: standard deviation of vocalic intervals over their mean.
+    - npvi_v: mean over pairs of successive vocalic intervals of 200 |a - b| / (a + b).
+    - rpvi_c_ms: mean over pairs of successive consonantal intervals of |a - b|.
+
+    Args:
+        intervals: phones in order of time.
+
+    Returns:
+        A value for each of `RHYTHM_COLUMNS`; NaN where there are too few intervals.
+
+    Source: Ramus, Nespor & Mehler (1999), Correlates of linguistic rhythm in the speech signal (%V, delta C); Dellwo
+    (2006), Rhythm and speech rate: a variation coefficient for delta C, and White & Mattys (2007), Calibrating rhythm
+    (VarcoV); Grabe & Low (2002), Durational variability in speech and the rhythm class hypothesis (PVI).
+    """
+    stretches = [merge_into_intervals(stretch) for stretch in stretches_without_pause(intervals)]
+    vocalic = [[duration for is_vowel, duration in stretch if is_vowel] for stretch in stretches]
+    consonantal = [[duration for is_vowel, duration in stretch if not is_vowel] for stretch in stretches]
+    every_v, every_c = np.array(sum(vocalic, [])), np.array(sum(consonantal, []))
+    v_pairs = np.array([pair for stretch in vocalic for pair in pairwise(stretch)]).reshape(-1, 2)
+    c_pairs = np.array([pair for stretch in consonantal for pair in pairwise(stretch)]).reshape(-1, 2)
+    spoken_seconds = every_v.sum() + every_c.sum()
+    n_phones = sum(label in SPOKEN_PHONES for _, _, label in intervals)
+    values = (
+        n_phones / spoken_seconds if n_phones else np.nan,
+        100 * every_v.sum() / spoken_seconds if n_phones else np.nan,
+        1000 * np.std(every_c, ddof=1) if len(every_c) > 1 else np.nan,
+        100 * np.std(every_v, ddof=1) / np.mean(every_v) if len(every_v) > 1 else np.nan,
+        200 * np.mean(np.abs(np.diff(v_pairs)[:, 0]) / v_pairs.sum(axis=1)) if len(v_pairs) else np.nan,
+        1000 * np.mean(np.abs(np.diff(c_pairs))) if len(c_pairs) else np.nan,
+    )
+    return {column: float(value) for column, value in zip(RHYTHM_COLUMNS, values, strict=True)}
+
+
+def phone_durations(intervals: Sequence[Interval]) -> dict[str, float]:
+    """Return the mean duration of every phone in seconds, by `DURATION_COLUMNS`; NaN for phones that do not occur."""
+    durations: dict[str, list[float]] = {phone: [] for phone in SPOKEN_PHONES}
+    for start, end, label in intervals:
+        if label in durations:
+            durations[label].append(end - start)
+    return {
+        column: float(np.mean(found)) if found else float("nan")
+        for column, found in zip(DURATION_COLUMNS, durations.values(), strict=True)
+    }
+
+
+def stretches_without_pause(intervals: Sequence[Interval]) -> list[list[Interval]]:
+    """Cut a row of phones at pauses, unknown speech and gaps; phones without length are left out."""
+    stretches: list[list[Interval]] = [[]]
+    last_end = float("-inf")
+    for start, end, label in intervals:
+        if end <= start:
+            continue
+        if label not in SPOKEN_PHONES or start - last_end > GAP_SECONDS:
+            stretches.append([])
+        if label in SPOKEN_PHONES:
+            stretches[-1].append((start, end, label))
+            last_end = end
+    return [stretch for stretch in stretches if stretch]
+
+
+def merge_into_intervals(stretch: Sequence[Interval]) -> list[tuple[bool, float]]:
+    """Merge neighbouring vowels and neighbouring consonants; returns (is it vocalic, seconds) in order of time."""
+    merged = []
+    for is_vowel, phones in groupby(stretch, key=lambda phone: phone[2] in VOWELS):
+        members = list(phones)
+        merged.append((is_vowel, members[-1][1] - members[0][0]))
+    return merged

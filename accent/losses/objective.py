@@ -1,0 +1,155 @@
+"""The training objective: the weighted sum of all losses, scaled so that N ranks train exactly as one process would.
+
+Each rank sums over its own anchors, against the keys of every rank, and returns
+
+    local sum x world size / count over all ranks.
+
+The mean of gradients over ranks, which data-parallel training takes, is then the gradient of the mean loss over the
+global batch.  Three collectives a step whatever the labels: embeddings (with gradient, so one more in backward),
+labels, and one vector of sums and counts.
+
+Shapes: B rows of this rank, N rows of all ranks, E embedding, F families.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from accent.losses.config import LossConfig
+from accent.losses.contrastive import contrastive_loss
+from accent.losses.cross_entropy import cross_entropy_loss
+from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
+from accent.losses.reconstruction import reconstruction_loss
+from accent.losses.rows import RowLoss, Rows
+from accent.losses.triplet import triplet_loss
+from accent.model.blocks import full_precision
+from accent.model.encoder import EncoderOutput
+
+
+class AccentObjective(nn.Module):
+    """All losses of a batch; owns the temperature, so it belongs inside the module that is wrapped for training.
+
+    `log_temperature` has shape [1] and wants no weight decay.
+    """
+
+    def __init__(self, config: LossConfig | None = None) -> None:
+        super().__init__()
+        self.config = config if config is not None else LossConfig()
+        self.log_temperature: Tensor
+        start = torch.tensor([math.log(self.config.temperature)])
+        if self.config.learn_temperature:
+            self.log_temperature = nn.Parameter(start)
+        else:
+            self.register_buffer("log_temperature", start)
+
+    def temperature(self) -> Tensor:
+        """Return the temperature, shape [1], within the configured limits.
+
+        Its gradient passes the limits as if they were not there: cut off, a parameter that once left them would never
+        come back.
+        """
+        low, high = math.log(self.config.temperature_min), math.log(self.config.temperature_max)
+        free = full_precision(self.log_temperature)
+        return (free + (free.clamp(low, high) - free).detach()).exp()
+
+    def forward(
+        self, output: EncoderOutput, accent_B: Tensor, speaker_B: Tensor, prompt_B: Tensor, row_valid_B: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the objective; a collective, called by every rank at every step.
+
+        Args:
+            output: of the encoder, for this rank's rows; the same number of rows on every rank.
+            accent_B: labels, positions in the encoder's `config.accents`.
+            speaker_B: speakers, as numbers that mean the same on every rank.
+            prompt_B: texts read, likewise.
+            row_valid_B: false for rows that only fill the batch; they contribute nothing.
+
+        Returns:
+            The scalar to call `backward` on, whose mean over ranks is the loss of the global batch; and by name, the
+            same on every rank and without gradient: `total`, `contrastive`, `triplet`, `reconstruction`,
+            `cross_entropy` (unweighted means over the global batch), `triplet_active` (share of the triplets with a
+            loss), `embedding_spread` (0 if all embeddings of the global batch coincide, near 1 if they point
+            everywhere) and `temperature`.
+        """
+        config = self.config
+        anchors, keys = gather_rows(output.embedding_BE, accent_B, speaker_B, prompt_B, row_valid_B)
+        temperature = self.temperature()
+        triplet, active = triplet_loss(anchors, keys, config.margin, config.positives)
+        losses = {
+            "contrastive": contrastive_loss(anchors, keys, temperature, config.positives),
+            "triplet": triplet,
+            "reconstruction": reconstruction_loss(
+                output.reconstruction_BTD,
+                output.target_BTD,
+                output.target_mask_BTD,
+                output.family_D,
+                len(output.fusion_weights_F),
+                row_valid_B,
+            ),
+            "cross_entropy": cross_entropy_loss(output.accent_logits_BA, accent_B, row_valid_B, config.label_smoothing),
+        }
+        scaled, means, counts = _over_all_ranks(losses, active)
+        total = torch.stack([getattr(config, name) * loss for name, loss in scaled.items()]).sum()
+        report = {name: means[name] for name in losses}
+        report["total"] = torch.stack([getattr(config, name) * loss for name, loss in report.items()]).sum()
+        report["triplet_active"] = means["active"] / counts["triplet"].clamp(min=1)
+        report["embedding_spread"] = _spread(keys)
+        report["temperature"] = temperature.detach().squeeze()
+        return total, report
+
+
+def gather_rows(
+    embedding_BE: Tensor, accent_B: Tensor, speaker_B: Tensor, prompt_B: Tensor, valid_B: Tensor
+) -> tuple[Rows, Rows]:
+    """Return this rank's rows and those of all ranks; a collective.
+
+    Args:
+        embedding_BE: unit vectors; gradient flows back to them from the keys of every rank.
+        accent_B: labels.
+        speaker_B: labels.
+        prompt_B: labels.
+        valid_B: false for rows that only fill the batch.
+
+    Returns:
+        anchors (B rows) and keys (N rows, in rank order).
+    """
+    embedding_BE = full_precision(embedding_BE)
+    rows = len(embedding_BE)
+    number_B = rank() * rows + torch.arange(rows, device=embedding_BE.device)
+    labels_B5 = torch.stack([accent_B.long(), speaker_B.long(), prompt_B.long(), number_B, valid_B.long()], dim=1)
+    anchors = Rows(embedding_BE, accent_B, speaker_B, prompt_B, number_B, valid_B)
+    accent_N, speaker_N, prompt_N, number_N, valid_N = all_gather(labels_B5).unbind(1)
+    keys = Rows(all_gather_with_gradient(embedding_BE), accent_N, speaker_N, prompt_N, number_N, valid_N.bool())
+    return anchors, keys
+
+
+def _over_all_ranks(
+    losses: dict[str, RowLoss], active: Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Return each loss scaled for this rank's backward, its global mean, and its global count; one collective.
+
+    A loss of several parts (families) is the mean over the parts that occur anywhere in the global batch.
+    """
+    totals = {name: loss.total.reshape(-1) for name, loss in losses.items()}
+    local = [total.detach() for total in totals.values()] + [loss.counted.reshape(-1) for loss in losses.values()]
+    dtype = totals["contrastive"].dtype
+    everywhere = all_reduce_sum(torch.cat([part.to(dtype) for part in [*local, active.reshape(1)]]))
+    *reduced, all_active = everywhere.split([len(part) for part in local] + [1])
+    sums, tallies = reduced[: len(losses)], reduced[len(losses) :]
+
+    scaled, means, counts = {}, {"active": all_active.squeeze(0)}, {}
+    for name, global_sum, tally in zip(losses, sums, tallies, strict=True):
+        parts = (tally > 0).sum().clamp(min=1)
+        divisor = tally.clamp(min=1) * parts
+        scaled[name] = (totals[name] * (world_size() / divisor)).sum()
+        means[name] = (global_sum / divisor).sum()
+        counts[name] = tally.sum()
+    return scaled, means, counts
+
+
+def _spread(keys: Rows) -> Tensor:
+    """One minus the squared length of the mean embedding of the valid rows."""
+    weight_N1 = keys.valid_N.to(keys.embedding_NE.dtype).unsqueeze(1)
+    mean_E = (weight_N1 * keys.embedding_NE.detach()).sum(dim=0) / weight_N1.sum().clamp(min=1)
+    return 1 - mean_E.square().sum()

@@ -1,0 +1,60 @@
+"""Rows that losses compare, and which pairs of them attract, repel or are left alone.
+
+Pairs are decided from labels alone, so that a loss can look at any slice of the keys without the rest.
+
+Shapes: B anchors (rows of this rank), N keys (rows of all ranks), E embedding.
+"""
+
+from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+
+class Rows(NamedTuple):
+    """Embeddings with what is known about each."""
+
+    embedding_NE: Tensor
+    """Unit vectors."""
+    accent_N: Tensor
+    """Label of the accent."""
+    speaker_N: Tensor
+    """Label of the speaker."""
+    prompt_N: Tensor
+    """Label of the text that was read."""
+    number_N: Tensor
+    """Position of the row in the global batch, by which an anchor knows itself among the keys."""
+    valid_N: Tensor
+    """False for rows that only fill the batch."""
+
+
+class RowLoss(NamedTuple):
+    """A loss over the rows of one rank, before it is divided by the count over all ranks."""
+
+    total: Tensor
+    """Sum over this rank's rows, with gradient; shape []."""
+    counted: Tensor
+    """Rows that entered it, on this rank; shape []."""
+
+
+def pair_masks(anchors: Rows, keys: Rows, positives: Literal["any", "other_speaker"]) -> tuple[Tensor, Tensor]:
+    """Return which keys attract and which repel each anchor.
+
+    Two rows of one accent attract each other.  Under `other_speaker`, two rows of one accent and one speaker do
+    neither: drawing them together would teach the voice, and driving them apart would split the accent.  Rows of
+    different accents repel.  An anchor is no key of its own; invalid rows are nobody's anchor and nobody's key.
+
+    Args:
+        anchors: B rows of this rank.
+        keys: N rows of all ranks, or a slice of them.
+        positives: the rule for rows of one accent.
+
+    Returns:
+        positive_BN, negative_BN: boolean, never both true.
+    """
+    usable_BN = anchors.valid_N[:, None] & keys.valid_N[None, :]
+    usable_BN = usable_BN & (anchors.number_N[:, None] != keys.number_N[None, :])
+    same_accent_BN = anchors.accent_N[:, None] == keys.accent_N[None, :]
+    attracts_BN = same_accent_BN
+    if positives == "other_speaker":
+        attracts_BN = same_accent_BN & (anchors.speaker_N[:, None] != keys.speaker_N[None, :])
+    return usable_BN & attracts_BN, usable_BN & ~same_accent_BN

@@ -1,0 +1,49 @@
+"""Batch-hard triplet loss: the farthest utterance of the accent is to be nearer than the nearest one of another.
+
+    loss(i) = max(0, |z_i - z_p| - |z_i - z_n| + margin),   p the farthest positive, n the nearest negative
+
+Source: Hermans, Beyer and Leibe 2017, "In defense of the triplet loss for person re-identification".  Cost: rows of
+this rank x rows of all ranks x E multiplications; only the two chosen keys of each anchor carry gradient.
+
+Shapes: B anchors, N keys, E embedding.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from accent.losses.rows import RowLoss, Rows, pair_masks
+from accent.model.blocks import full_precision
+
+
+def triplet_loss(
+    anchors: Rows, keys: Rows, margin: float, positives: Literal["any", "other_speaker"]
+) -> tuple[RowLoss, Tensor]:
+    """Sum the loss over this rank's anchors.
+
+    Args:
+        anchors: rows of this rank, unit vectors.
+        keys: rows of all ranks, embeddings with gradient.
+        margin: in Euclidean distance, which is at most 2 between unit vectors.
+        positives: which rows of an accent attract each other, see `pair_masks`.
+
+    Returns:
+        Sum and count over the anchors that have a positive and a negative, and how many of them have a loss above 0;
+        shape [].  If that is all of them and the mean loss stays at the margin, the embeddings have collapsed.
+    """
+    with torch.autocast(anchors.embedding_NE.device.type, enabled=False):
+        anchor_BE, key_NE = full_precision(anchors.embedding_NE), full_precision(keys.embedding_NE)
+        positive_BN, negative_BN = pair_masks(anchors, keys, positives)
+        complete_B = positive_BN.any(dim=1) & negative_BN.any(dim=1)
+
+        # For unit vectors, the smallest cosine is the largest distance.
+        cosine_BN = (anchor_BE @ key_NE.T).detach()
+        farthest_B = cosine_BN.masked_fill(~positive_BN, torch.inf).argmin(dim=1)
+        nearest_B = cosine_BN.masked_fill(~negative_BN, -torch.inf).argmax(dim=1)
+        # Only for the chosen pairs, by subtraction: sqrt(2 - 2 cos) is good to 3e-4 in float32 near 0, and its slope
+        # there is infinite.
+        apart_B = torch.linalg.vector_norm(anchor_BE - key_NE[farthest_B], dim=1)
+        close_B = torch.linalg.vector_norm(anchor_BE - key_NE[nearest_B], dim=1)
+        loss_B = torch.where(complete_B, (apart_B - close_B + margin).clamp(min=0), 0.0)
+        return RowLoss(loss_B.sum(), complete_B.sum()), (loss_B > 0).sum()

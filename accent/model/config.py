@@ -1,0 +1,97 @@
+"""What an encoder is made of: feature families, sizes, labels.  Costs nothing; imports no torch.
+
+The field defaults are the preset `base`.  `accent.configuration.load(ModelConfig, {"preset": "tiny"})` and
+`ModelConfig.from_preset("tiny")` start from another one; fields given beside it win.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from accent.features.schema import FAMILY_NAMES
+
+L2_ARCTIC_ACCENTS: tuple[str, ...] = ("Arabic", "Hindi", "Korean", "Mandarin", "Spanish", "Vietnamese")
+"""First languages of the speakers of L2-ARCTIC."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and labels of an `EnhancedAccentEncoder`."""
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "tiny": {"hidden": 48, "blocks": 2, "layers": 2, "heads": 4, "embedding_dim": 64, "subsampling": 4},
+        "base": {},
+        "large": {"hidden": 512, "blocks": 6, "layers": 9, "heads": 8, "embedding_dim": 256},
+    }
+
+    preset: str = "base"
+    """Name of the sizes to start from: tiny (two CPU cores), base, or large."""
+    families: tuple[str, ...] = FAMILY_NAMES
+    """Feature families the encoder reads and reconstructs; at least one of the schema's."""
+    accents: tuple[str, ...] = L2_ARCTIC_ACCENTS
+    """Names of the accents that the accent head tells apart, in label order."""
+    embedding_dim: int = 192
+    """Length of the embedding vector."""
+    hidden: int = 256
+    """Channels of every family encoder and of the transformer."""
+    blocks: int = 4
+    """Residual blocks of the mel and prosody encoders; the other families have half as many, at least one."""
+    kernel: int = 3
+    """Frames that a residual block's convolution spans before dilation; odd."""
+    layers: int = 6
+    """Transformer layers."""
+    heads: int = 4
+    """Attention heads of a transformer layer; must divide `hidden` into even parts."""
+    subsampling: int = 2
+    """Frames of 10 ms that one position of the transformer stands for."""
+    dropout: float = 0.1
+    """Share of the activations dropped in training, in blocks and transformer layers."""
+    accent_scale: float = 16.0
+    """Factor from cosine similarity to accent logit."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values, each in one sentence that begins with the key."""
+        if self.preset not in self.PRESETS:
+            raise ValueError(f"preset: '{self.preset}' is not one of {', '.join(self.PRESETS)}")
+        sizes = self.PRESETS[self.preset]
+        if sizes and all(getattr(self, key) == getattr(ModelConfig, key) for key in sizes):
+            # The constructor alone cannot tell a default from a choice, so it would build `base` under another name.
+            raise ValueError(f"preset: write ModelConfig.from_preset('{self.preset}') to get its sizes")
+        unknown = [name for name in self.families if name not in FAMILY_NAMES]
+        if unknown or not self.families or len(set(self.families)) != len(self.families):
+            named = ", ".join(self.families) or "nothing"
+            raise ValueError(f"families: {named} given; allowed is each at most once of {', '.join(FAMILY_NAMES)}")
+        if not self.accents or len(set(self.accents)) != len(self.accents):
+            raise ValueError(f"accents: {', '.join(self.accents) or 'nothing'} given; at least one, each once")
+        for key in ("embedding_dim", "hidden", "blocks", "layers", "heads", "subsampling"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key}: {getattr(self, key)} given; at least 1 is allowed")
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"kernel: {self.kernel} given; an odd number of frames is allowed")
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"heads: {self.heads} given; twice its value must divide hidden = {self.hidden}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout: {self.dropout} given; 0 up to, but not, 1 is allowed")
+        if self.accent_scale <= 0:
+            raise ValueError(f"accent_scale: {self.accent_scale} given; it must be positive")
+
+    @classmethod
+    def from_preset(cls, preset: str, **changes: Any) -> "ModelConfig":
+        """Return a preset's sizes with some fields changed.
+
+        Args:
+            preset: a key of `PRESETS`.
+            **changes: fields that differ from the preset.
+
+        Returns:
+            The configuration.
+
+        Raises:
+            ValueError: no such preset, or an impossible value.
+        """
+        return cls(preset=preset, **{**cls.PRESETS.get(preset, {}), **changes})
+
+    @property
+    def ordered_families(self) -> tuple[str, ...]:
+        """The families in storage order, whatever order they were given in."""
+        return tuple(name for name in FAMILY_NAMES if name in self.families)

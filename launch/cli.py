@@ -1,0 +1,140 @@
+"""The command `accent`: featurize, inspect, evaluate, embed, demo.
+
+Each command parses its words and calls one function elsewhere; heavy imports wait until a command needs them.  A fault
+the user can mend is one line on stderr and status 2 (the traceback only with --debug), Ctrl-C is status 130.
+"""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Literal, Optional
+
+import typer
+
+from accent.errors import AccentError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Train accent embeddings from scratch: speech to features to tar shards to a distributed encoder.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Overrides = Annotated[
+    Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Values that replace those of the configuration.", show_default=False
+    ),
+]
+
+
+@app.callback()
+def _common(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    # main() takes --debug from anywhere on the command line; it stands here for the help page.
+    del debug
+
+
+@app.command()
+def featurize(
+    corpus: Annotated[Path, typer.Argument(help="A corpus folder, or a table (.tsv, .csv, .jsonl).")],
+    out: Annotated[Path, typer.Argument(help="Folder of the shard set; an unfinished one is gone on with.")],
+    overrides: Overrides = None,
+    config: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A featurizer configuration, such as configs/corpora/l2arctic_hindi_spanish.yaml."),
+    ] = None,
+    workers: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Processes; as many as this machine has cores by default."),
+    ] = None,
+) -> None:
+    """Turn a corpus into tar shards of features: parallel, resumable, the same bytes whatever the workers."""
+    from accent.configuration import load
+    from launch.configuration import find_config
+    from shards.featurize import FeatureProcessor, FeaturizeConfig
+    from shards.inspect import describe
+
+    settings = load(FeaturizeConfig, None if config is None else find_config(config), overrides or [])
+    shard_set = FeatureProcessor(corpus, out, settings, workers=workers).process_dataset()
+    _show(describe(shard_set))
+
+
+@app.command()
+def inspect(
+    shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Read every shard and check its sha256.")] = False,
+) -> None:
+    """Print what is in a shard set: counts, hours, speakers by accent, columns, refused inputs."""
+    from shards.inspect import describe
+    from shards.inspect import verify as check
+    from shards.manifest import ShardSet
+
+    shard_set = ShardSet.open(shards)
+    _show(describe(shard_set))
+    if verify:
+        check(shard_set)
+        print(f"every shard of {shards} has the sha256 of its manifest")
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")],
+    split: Annotated[
+        Literal["test", "validation"], typer.Option(help="Which speakers that the model never saw.")
+    ] = "test",
+) -> None:
+    """Measure a run on speakers it never saw: tables, one JSON, pictures."""
+    from launch.evaluate import evaluate_run
+
+    _show(evaluate_run(run, shards, split=split).table)
+
+
+@app.command()
+def embed(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run, or of an exported model.")],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A sound file, a folder of them, or a shard set.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
+) -> None:
+    """Write the accent embeddings of sound files or of a shard set to an .npz file."""
+    from launch.embed import embed_input
+
+    embed_input(run, source, output)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")] = Path("demo"),
+) -> None:
+    """Run the whole system on this machine, on speech it synthesises itself; a few minutes on two cores."""
+    from launch.demo import run_demo
+
+    run_demo(folder)
+
+
+def _show(*renderables: object) -> None:
+    from rich.console import Console
+
+    Console().print(*renderables)
+
+
+def main() -> None:
+    """Run `accent` with the words of the command line, and leave with its status."""
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        app(words)
+    except AccentError as error:
+        if len(words) < len(sys.argv) - 1:
+            traceback.print_exc()
+        print(f"accent: {error}", file=sys.stderr)
+        sys.exit(2)
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:
+            print("accent: interrupted; what was finished before is whole, run it again to go on", file=sys.stderr)
+        raise
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""`accent demo`: the whole system on one machine, from silence to a table, in a few minutes.
+
+Speech is synthesised, featurized by all cores, an encoder is trained by several processes (every GPU there is, or two
+processes on a CPU) and evaluated on speakers it never heard.  The corpus and the shards are reused by the next demo,
+the run is trained anew.  The synthetic accents show that the machinery works; they are no evidence about real ones.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from accent.errors import AccentError
+from launch.configuration import PACKAGED
+from launch.evaluate import evaluate_run
+from shards.corpora.demo import make_demo_corpus
+from shards.featurize import FeatureProcessor
+
+CPU_PROCESSES = 2
+
+
+def run_demo(folder: Path) -> None:
+    """Make a corpus, featurize it, train on it, evaluate, and say where everything is.
+
+    Args:
+        folder: receives `corpus/`, `shards/` and `run/`.
+
+    Raises:
+        AccentError: the folder cannot be written, or training failed (its own lines say why).
+    """
+    console = Console(highlight=False)
+    begun = time.monotonic()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AccentError(f"{folder}: cannot make this folder ({error.strerror}); name another one") from error
+    with _stage(console, "1/4  speech: synthesised by espeak-ng on this machine"):
+        corpus = make_demo_corpus(folder / "corpus")
+    with _stage(console, "2/4  features: seven families, 100 frames a second, into tar shards"):
+        shard_set = FeatureProcessor(corpus, folder / "shards").process_dataset()
+    run = folder / "run"
+    shutil.rmtree(run, ignore_errors=True)
+    processes = max(torch.cuda.device_count(), 1) if torch.cuda.is_available() else CPU_PROCESSES
+    with _stage(console, f"3/4  training: {processes} process{'es' if processes > 1 else ''} by accelerate launch"):
+        train(PACKAGED / "demo.yaml", [f"run={run}", f"shards={shard_set.root}"], processes)
+    with _stage(console, "4/4  evaluation: on speakers that the model never heard"):
+        result = evaluate_run(run, shard_set.root)
+    console.print(result.table)
+    console.print(f"done in {time.monotonic() - begun:.0f} s; synthetic accents prove the machinery, nothing more\n")
+    for picture in sorted((run / "evaluation").glob("*.png")):
+        console.print(f"  picture      {picture}")
+    console.print(f"  figures      {run / 'evaluation' / 'evaluation.json'}")
+    console.print(f"  TensorBoard  tensorboard --logdir {run / 'tensorboard'}")
+
+
+def train(config: Path, overrides: list[str], processes: int) -> None:
+    """Train by `accelerate launch` on this machine: one process a GPU, or several on a CPU.
+
+    Raises:
+        AccentError: the job ended with a status other than 0.
+    """
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--dynamo_backend", "no"]
+    command += ["--num_processes", str(processes), "--mixed_precision", "no"]
+    environment = dict(os.environ)
+    if processes > 1:
+        # Without a GPU, too: Accelerate's own CPU modes start one process (see configs/accelerate/cpu.yaml).
+        command += ["--multi_gpu", "--main_process_port", "0"]
+    if not torch.cuda.is_available():
+        environment |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    command += ["-m", "launch.train", str(config), *overrides]
+    status = subprocess.run(command, env=environment, check=False).returncode
+    if status:
+        raise AccentError(f"training ended with status {status}; the lines above say why")
+
+
+@contextmanager
+def _stage(console: Console, title: str) -> Iterator[None]:
+    console.print(f"\n[bold]{title}[/bold]")
+    begun = time.monotonic()
+    yield
+    console.print(f"     [dim]{time.monotonic() - begun:.1f} s[/dim]")

@@ -1,0 +1,197 @@
+"""What a corpus is: a sorted list of utterances, each with its speaker and accent, and a list of what was refused.
+
+Readers (one file a kind of corpus) collect utterances; `chosen_speakers` applies the configuration's choice and
+`assemble` checks what must hold in every corpus: keys are unique, a speaker has one accent, there is something.
+Cost: no sound is opened; one pass over the names, about 10 microseconds an utterance.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+from accent.errors import AccentError
+
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+"""File name endings, in lower case, that count as sound."""
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording of one speaker."""
+
+    key: str
+    """`SPEAKER-utterance`, unique in the corpus, only letters, digits, `_` and `-`."""
+    path: Path
+    """The sound file, absolute."""
+    speaker: str
+    """Name of the speaker as the corpus writes it."""
+    accent: str
+    """Accent label: the first language in L2-ARCTIC."""
+    corpus: str
+    """Name of the corpus."""
+    prompt: str
+    """Identifier shared by the speakers who read the same text."""
+    text: str | None = None
+    """What was read, as the transcript writes it."""
+    sex: str | None = None
+    """`female`, `male`, or None where the corpus does not say."""
+    textgrid: Path | None = None
+    """Praat TextGrid with aligned words and phones, absolute."""
+    split: str | None = None
+    """`train`, `validation` or `test` where the corpus prescribes it."""
+    extra: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Whatever else the corpus says about the speaker or the utterance."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An input that cannot be used."""
+
+    path: str
+    """The file or folder, relative to the corpus root where it lies inside."""
+    reason: str
+    """Why, in one line."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The utterances of a corpus, sorted by key, and the inputs refused while listing them."""
+
+    name: str
+    """Name of the corpus, repeated in each utterance."""
+    root: Path
+    """Absolute folder that paths are reported relative to."""
+    utterances: tuple[Utterance, ...]
+    """Sorted by key; never empty."""
+    refused: tuple[Refusal, ...]
+    """Sorted by path and reason."""
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Which corpus is read, and which of its speakers."""
+
+    kind: Literal["auto", "l2arctic", "tree", "table"] = "auto"
+    """Layout: L2-ARCTIC as distributed, a tree with speakers.tsv, a table file, or told from what is there."""
+    speakers: tuple[str, ...] = ()
+    """Only these speakers, by name; empty: every speaker there is."""
+    accents: tuple[str, ...] = ()
+    """Only these accents; empty: every accent there is."""
+    part: Literal["read", "suitcase"] = "read"
+    """L2-ARCTIC only: the read sentences, or the spontaneous suitcase stories."""
+
+    def __post_init__(self) -> None:
+        for name in ("speakers", "accents"):
+            values = getattr(self, name)
+            repeated = sorted({value for value in values if values.count(value) > 1})
+            if repeated:
+                raise ValueError(f"{name}: '{repeated[0]}' is listed twice; list it once")
+        if self.part == "suitcase" and self.kind in ("tree", "table"):
+            raise ValueError(f"part: only L2-ARCTIC has a suitcase part, not kind={self.kind}; leave it at 'read'")
+
+
+def key_of(speaker: str, utterance: str) -> str:
+    """Return the key `SPEAKER-utterance` with only letters, digits, `_` and `-` in it.
+
+    A name that has other characters gets them replaced by `_` and six hexadecimal digits of its hash behind it, so
+    that names which differ only in such characters (or are written in another script) keep different keys.
+    """
+    return f"{_plain(speaker)}-{_plain(utterance)}"
+
+
+def _plain(name: str) -> str:
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)
+    return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+
+
+def chosen_speakers(accent_of: Mapping[str, str], config: CorpusConfig, where: Path) -> list[str]:
+    """Return the speakers that the configuration asks for.
+
+    Args:
+        accent_of: accent of every speaker there is, by name.
+        config: speakers and accents wanted; empty means all.
+        where: the corpus, for the message.
+
+    Returns:
+        Names in the order of `accent_of`, at least one.
+
+    Raises:
+        AccentError: a wanted speaker or accent does not exist (the line gives the nearest one, or those there are), or
+            no wanted speaker has a wanted accent.
+    """
+    for what, wanted, there in (
+        ("speaker", config.speakers, sorted(accent_of)),
+        ("accent", config.accents, sorted(set(accent_of.values()))),
+    ):
+        for name in wanted:
+            if name not in there:
+                close = get_close_matches(name, there, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else f"there are: {_listing(there)}"
+                raise AccentError(f"{where}: no {what} '{name}' (corpus.{what}s); {hint}")
+    chosen = [
+        name
+        for name, accent in accent_of.items()
+        if name in (config.speakers or (name,)) and accent in (config.accents or (accent,))
+    ]
+    if not chosen:
+        raise AccentError(f"{where}: none of corpus.speakers has one of corpus.accents; change one of the two")
+    return chosen
+
+
+def assemble(name: str, root: Path, utterances: Iterable[Utterance], refused: Iterable[Refusal]) -> Corpus:
+    """Put a reader's utterances in order and check what must hold in every corpus.
+
+    Args:
+        name: name of the corpus.
+        root: absolute folder of the corpus.
+        utterances: what the reader found, in any order.
+        refused: what the reader refused.
+
+    Returns:
+        The corpus.
+
+    Raises:
+        AccentError: two utterances with one key, a speaker with two accents (or sexes, or splits), or no utterance.
+    """
+    found = _with_facts_of_speakers(sorted(utterances, key=lambda utterance: (utterance.key, str(utterance.path))))
+    refused = tuple(sorted(refused, key=lambda refusal: (refusal.path, refusal.reason)))
+    if not found:
+        why = f"the first of {len(refused)} refused: {refused[0].path}: {refused[0].reason}" if refused else "no sound"
+        raise AccentError(f"{root}: no usable sound file here ({', '.join(SOUND_SUFFIXES)}); {why}")
+    for first, second in pairwise(found):
+        if first.key == second.key:
+            raise AccentError(f"two utterances have the key {first.key}: {first.path} and {second.path}; rename one")
+    return Corpus(name, root, tuple(found), refused)
+
+
+def _with_facts_of_speakers(utterances: Sequence[Utterance]) -> list[Utterance]:
+    """Give every utterance its speaker's sex and split, and refuse a speaker of whom two different things are said."""
+    facts: dict[tuple[str, str], tuple[str, Path]] = {}
+    for utterance in utterances:
+        for fact in ("accent", "sex", "split"):
+            value = getattr(utterance, fact)
+            if value is None:
+                continue
+            known, path = facts.setdefault((utterance.speaker, fact), (value, utterance.path))
+            if known != value:
+                raise AccentError(
+                    f"speaker {utterance.speaker} has {fact} '{known}' at {path} and '{value}' at {utterance.path}; "
+                    f"a speaker has one {fact}"
+                )
+
+    def known_of(speaker: str, fact: str) -> str | None:
+        return facts.get((speaker, fact), (None,))[0]
+
+    return [
+        replace(utterance, sex=known_of(utterance.speaker, "sex"), split=known_of(utterance.speaker, "split"))
+        for utterance in utterances
+    ]
+
+
+def _listing(names: Sequence[str], most: int = 30) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

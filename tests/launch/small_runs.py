@@ -1,0 +1,64 @@
+"""A shard set and runs small enough to train in a second, shared by the tests of training."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from accent.configuration import load
+from launch.configuration import RunConfig
+from shards.manifest import ShardSet
+from tests.shards.synthetic import make_shard_set
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ACCENTS = ("Arabic", "Hindi", "Spanish")
+
+
+def small_shards(folder: Path, **options: Any) -> ShardSet:
+    """Three accents of four speakers; six utterances each."""
+    return make_shard_set(folder, {accent: [f"{accent[0]}{n}" for n in range(4)] for accent in ACCENTS}, 6, **options)
+
+
+def small_config(run: Path, shards: Path, *words: str) -> RunConfig:
+    """Six epochs of three steps: eighteen steps of twelve rows."""
+    return load(RunConfig, SMALL, [f"run={run}", f"shards={shards}", "device=cpu", *words])
+
+
+SMALL: dict[str, Any] = {
+    "epochs": 6,
+    "validate_every_epochs": 2,
+    "model": {"preset": "tiny", "hidden": 16, "layers": 1, "heads": 2, "embedding_dim": 16},
+    "batch": {"speakers_per_accent": 2, "utterances_per_speaker": 2, "crop_frames": 40},
+    "optimizer": {"lr": 3e-3, "warmup_steps": 4},
+    "checkpoints": {"every_steps": 5},
+    "monitor": {"every_steps": 2},
+}
+
+
+def last_weights(run: Path) -> dict[str, torch.Tensor]:
+    """The module's weights in the newest checkpoint of a run."""
+    newest = sorted((run / "checkpoints").glob("step_*"))[-1]
+    return load_file(newest / "module.safetensors")
+
+
+def launch_two(words: list[str], **options: Any) -> subprocess.Popen[str]:
+    """Start two processes by `accelerate launch`, as a user would, in a process group of their own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "ACCELERATE_USE_CPU"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command += ["--config_file", str(REPOSITORY / "configs" / "accelerate" / "cpu.yaml"), "-m", "launch.train", *words]
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        **options,
+    )
