@@ -83,7 +83,7 @@ def load_model(source: Path | str, device: torch.device | str = "cpu") -> tuple[
         The encoder, ready to be used (no dropout), and how its features are made.
 
     Raises:
-        AccentError: there is no model, the file is damaged, or it is made for other columns or phones than this program's.
+        AccentError: no model there, a damaged one, or one made for other columns or phones than this program's.
     """
     path = _find_weights(Path(source))
     try:
@@ -92,8 +92,12 @@ def load_model(source: Path | str, device: torch.device | str = "cpu") -> tuple[
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except SafetensorError as error:
         raise AccentError(f"{path}: damaged model file ({error}); copy it again, or train again") from error
-    feature_config = load(FeatureConfig, description["features"])
-    model = EnhancedAccentEncoder(load(ModelConfig, description["model"])).to(device)
+    try:
+        feature_config = load(FeatureConfig, description["features"])
+        model_config = load(ModelConfig, description["model"])
+    except AccentError as error:
+        raise AccentError(f"{path}: written by another version of this program ({error}); train again") from error
+    model = EnhancedAccentEncoder(model_config).to(device)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

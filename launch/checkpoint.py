@@ -18,12 +18,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 
@@ -84,7 +86,7 @@ class Checkpoints:
         """Save the whole state; every process calls this at the same step.
 
         Args:
-            module: the prepared training module.
+            module: the training module itself, out of its wrapper: its parameters are the wrapper's.
             optimizer: the prepared optimizer.
             progress: how far the run is.
 
@@ -99,7 +101,7 @@ class Checkpoints:
             if self.accelerator.is_main_process:
                 try:
                     self._write(final, module, optimizer, progress)
-                except OSError as error:
+                except (OSError, SafetensorError) as error:
                     found = complete_checkpoints(self.folder)
                     last = f"the last good one is {found[-1]}" if found else "there is no earlier one"
                     raise AccentError(f"{final}: cannot save a checkpoint ({error}); {last}") from error
@@ -110,7 +112,7 @@ class Checkpoints:
 
         Args:
             folder: a complete checkpoint.
-            module: the prepared training module.
+            module: the training module itself, out of its wrapper: its parameters are the wrapper's.
             optimizer: the prepared optimizer.
 
         Returns:
@@ -123,9 +125,9 @@ class Checkpoints:
             state = read_state(folder)
             refuse_another_run(folder, state["identity"], self.identity)
             try:
-                load_model(self.accelerator.unwrap_model(module), folder / "module.safetensors")
                 saved = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
-            except (OSError, RuntimeError) as error:
+                load_model(module, folder / "module.safetensors")
+            except (OSError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
                 reason = " ".join(str(error).split())
                 raise AccentError(
                     f"{folder}: cannot be read ({reason}); delete it to go on from the one before"
@@ -137,9 +139,10 @@ class Checkpoints:
 
     def _write(self, final: Path, module: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
         partial = final.with_name(f".{final.name}{PARTIAL}")
-        shutil.rmtree(partial, ignore_errors=True)
+        for leftover in self.folder.glob(f".step_*{PARTIAL}"):
+            shutil.rmtree(leftover)
         partial.mkdir(parents=True)
-        save_model(self.accelerator.unwrap_model(module), str(partial / "module.safetensors"))
+        save_model(module, str(partial / "module.safetensors"))
         scaler = self.accelerator.scaler
         torch.save(
             {"optimizer": optimizer.state_dict(), "scaler": None if scaler is None else scaler.state_dict()},

@@ -7,7 +7,7 @@ the user can mend is one line on stderr and status 2 (the traceback only with --
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 Overrides = Annotated[
-    Optional[list[str]],  # noqa: UP045 - typer reads the annotation at run time, on Python 3.10 too
+    list[str] | None,
     typer.Argument(
         metavar="[KEY=VALUE]...", help="Values that replace those of the configuration.", show_default=False
     ),
@@ -42,11 +42,11 @@ def featurize(
     out: Annotated[Path, typer.Argument(help="Folder of the shard set; an unfinished one is gone on with.")],
     overrides: Overrides = None,
     config: Annotated[
-        Optional[str],  # noqa: UP045
+        str | None,
         typer.Option(help="A featurizer configuration, such as configs/corpora/l2arctic_hindi_spanish.yaml."),
     ] = None,
     workers: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(min=1, help="Processes; as many as this machine has cores by default."),
     ] = None,
 ) -> None:

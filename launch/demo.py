@@ -23,8 +23,6 @@ from launch.evaluate import evaluate_run
 from shards.corpora.demo import make_demo_corpus
 from shards.featurize import FeatureProcessor
 
-CPU_PROCESSES = 2
-
 
 def run_demo(folder: Path) -> None:
     """Make a corpus, featurize it, train on it, evaluate, and say where everything is.
@@ -47,9 +45,8 @@ def run_demo(folder: Path) -> None:
         shard_set = FeatureProcessor(corpus, folder / "shards").process_dataset()
     run = folder / "run"
     shutil.rmtree(run, ignore_errors=True)
-    processes = max(torch.cuda.device_count(), 1) if torch.cuda.is_available() else CPU_PROCESSES
-    with _stage(console, f"3/4  training: {processes} process{'es' if processes > 1 else ''} by accelerate launch"):
-        train(PACKAGED / "demo.yaml", [f"run={run}", f"shards={shard_set.root}"], processes)
+    with _stage(console, "3/4  training: every GPU, or two processes on the CPU, by accelerate launch"):
+        train(PACKAGED / "demo.yaml", [f"run={run}", f"shards={shard_set.root}"])
     with _stage(console, "4/4  evaluation: on speakers that the model never heard"):
         result = evaluate_run(run, shard_set.root)
     console.print(result.table)
@@ -60,21 +57,19 @@ def run_demo(folder: Path) -> None:
     console.print(f"  TensorBoard  tensorboard --logdir {run / 'tensorboard'}")
 
 
-def train(config: Path, overrides: list[str], processes: int) -> None:
-    """Train by `accelerate launch` on this machine: one process a GPU, or several on a CPU.
+def train(config: Path, overrides: list[str]) -> None:
+    """Train by `accelerate launch` on this machine: one process a GPU, or two on a CPU.
 
     Raises:
         AccentError: the job ended with a status other than 0.
     """
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--num_machines", "1", "--dynamo_backend", "no"]
-    command += ["--num_processes", str(processes), "--mixed_precision", "no"]
-    environment = dict(os.environ)
-    if processes > 1:
-        # Without a GPU, too: Accelerate's own CPU modes start one process (see configs/accelerate/cpu.yaml).
-        command += ["--multi_gpu", "--main_process_port", "0"]
-    if not torch.cuda.is_available():
-        environment |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    machine = {0: "cpu", 1: "gpu"}.get(gpus, "node")
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command += ["--config_file", str(PACKAGED / "accelerate" / f"{machine}.yaml")]
+    command += ["--num_processes", str(gpus)] if gpus > 1 else []
     command += ["-m", "launch.train", str(config), *overrides]
+    environment = dict(os.environ) if gpus else {**os.environ, "OMP_NUM_THREADS": "1"}
     status = subprocess.run(command, env=environment, check=False).returncode
     if status:
         raise AccentError(f"training ended with status {status}; the lines above say why")

@@ -104,14 +104,15 @@ class Loop:
         self.encoder, self.train_loader, self.val_loader = encoder, train_loader, val_loader
         self.config, self.accelerator, self.run_folder = config, accelerator, run
         self.feature_config = feature_config
-        module = TrainingModule(encoder, objective)
+        # Kept beside its wrapper: Accelerate's own unwrapping would import all of DeepSpeed (seconds) to look for it.
+        self.bare_module = TrainingModule(encoder, objective)
         optimizer = torch.optim.AdamW(
-            parameter_groups([module], config.optimizer.weight_decay),
+            parameter_groups([self.bare_module], config.optimizer.weight_decay),
             lr=config.optimizer.lr,
             betas=(config.optimizer.betas[0], config.optimizer.betas[1]),
             eps=config.optimizer.epsilon,
         )
-        self.module, self.optimizer = accelerator.prepare(module, optimizer)
+        self.module, self.optimizer = accelerator.prepare(self.bare_module, optimizer)
         self.progress = Progress()
         self.checkpoints = (
             None
@@ -148,7 +149,7 @@ class Loop:
         newest = None if self.checkpoints is None else self.checkpoints.newest()
         if newest is None or self.checkpoints is None:
             return False
-        self.progress = self.checkpoints.load(newest, self.module, self.optimizer)
+        self.progress = self.checkpoints.load(newest, self.bare_module, self.optimizer)
         return True
 
     def _train(self, monitor: Monitor, stop: StopRequest) -> None:
@@ -259,16 +260,16 @@ class Loop:
 
     def _save(self, monitor: Monitor) -> None:
         if self.checkpoints is not None:
-            self.checkpoints.save(self.module, self.optimizer, self.progress)
+            self.checkpoints.save(self.bare_module, self.optimizer, self.progress)
         monitor.flush()
 
     def _leave(self, signal_number: int, monitor: Monitor) -> None:
         self._save(monitor)
-        name = signal.Signals(signal_number).name
+        name = "Ctrl-C" if signal_number == signal.SIGINT else signal.Signals(signal_number).name
         kept = "nothing is on disk, the model in memory is trained so far"
         if self.run_folder is not None:
             kept = f"{self.run_folder} is saved; start it again to go on"
-        raise Interrupted(signal_number, f"{name} after step {self.progress.step}: {kept}")
+        raise Interrupted(signal_number, f"stopped by {name} after step {self.progress.step}: {kept}")
 
     def _monitor(self) -> Monitor:
         return Monitor(

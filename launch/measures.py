@@ -35,19 +35,19 @@ DURATIONS = (("below 2 s", 0.0, 2.0), ("2 to 4 s", 2.0, 4.0), ("4 s and more", 4
 class Recordings:
     """Embedded recordings with what is known of them, one row each."""
 
-    key_N: np.ndarray  # noqa: N815 - the shape legend
+    key_N: np.ndarray
     """str: the sample's key."""
-    embedding_NE: np.ndarray  # noqa: N815
+    embedding_NE: np.ndarray
     """float32 of unit length."""
-    probability_NA: np.ndarray  # noqa: N815
+    probability_NA: np.ndarray
     """float32: the accent head's probabilities, in the order of the model's accents."""
-    accent_N: np.ndarray  # noqa: N815
+    accent_N: np.ndarray
     """int64: position in the model's accents."""
-    speaker_N: np.ndarray  # noqa: N815
+    speaker_N: np.ndarray
     """str: the speaker's name."""
-    sex_N: np.ndarray  # noqa: N815
+    sex_N: np.ndarray
     """str: "female", "male", or "" where unknown."""
-    seconds_N: np.ndarray  # noqa: N815
+    seconds_N: np.ndarray
     """float64: the length after trimming."""
 
     def __len__(self) -> int:

@@ -149,16 +149,15 @@ def draw_confusion(path: Path, report: Mapping[str, Any], accents: Sequence[str]
     size = max(4.6, 0.95 * len(accents) + 1.8)
     figure = Figure(figsize=(2 * size + 0.6, -(-len(confusion) // 2) * size), layout="constrained")
     grid = figure.subplots(-(-len(confusion) // 2), 2, squeeze=False).ravel()
-    image = None
     for axes, (classifier, counts) in zip(grid, confusion.items(), strict=False):
         accuracy = report["classification"][classifier]["accuracy"]
-        image = _draw_matrix(axes, np.array(counts), accents)
+        _draw_matrix(axes, np.array(counts), accents)
         axes.set_title(f"{TITLES[classifier]}: accuracy {accuracy['value']:.2f}, chance {accuracy['chance']:.2f}")
     for axes in grid[len(confusion) :]:
         axes.set_axis_off()
     basis = report["classification"]["linear_probe"]["accuracy"]["basis"]
     figure.suptitle(f"Accents told for unseen speakers ({basis})", fontsize=13)
-    figure.colorbar(image, ax=list(grid), label="share of the true accent's recordings", shrink=0.6)
+    figure.colorbar(grid[0].images[0], ax=list(grid), label="share of the true accent's recordings", shrink=0.6)
     return _write(figure, path)
 
 
@@ -273,10 +272,10 @@ def _legend(axes: Axes, entries: Sequence[Line2D]) -> None:
     )
 
 
-def _draw_matrix(axes: Axes, counts_AA: np.ndarray, accents: Sequence[str]) -> Any:
+def _draw_matrix(axes: Axes, counts_AA: np.ndarray, accents: Sequence[str]) -> None:
     of_accent_A1 = counts_AA.sum(1, keepdims=True)
     share_AA = counts_AA / np.maximum(of_accent_A1, 1)
-    image = axes.imshow(share_AA, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(share_AA, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts_AA.shape):
         if of_accent_A1[row, 0]:
             axes.text(
@@ -292,7 +291,6 @@ def _draw_matrix(axes: Axes, counts_AA: np.ndarray, accents: Sequence[str]) -> A
     axes.set_yticks(range(len(accents)), [f"{name} ({n})" for name, n in zip(accents, of_accent_A1[:, 0], strict=True)])
     axes.set_xlabel("told")
     axes.set_ylabel("true (recordings)")
-    return image
 
 
 def _write(figure: Figure, path: Path) -> Path:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import Accelerator
@@ -268,6 +268,11 @@ def _check_same_shards(shard_set: ShardSet, accelerator: Accelerator) -> None:
                 raise AccentError(f"{shard_set.root}: process {rank} sees another shard set than process 0")
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise AccentError(f"{message}; usage: CONFIG [key=value ...] [--debug], as in configs/demo.yaml epochs=10")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train as a configuration file says; the program behind `python -m launch.train`.
 
@@ -277,20 +282,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The status to exit with.
     """
-    parser = argparse.ArgumentParser(prog="launch.train", description="Train an accent encoder.")
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _Parser(prog="launch.train", description="Train an accent encoder.")
     parser.add_argument("config", help="a YAML file, yours or one that comes with the package: configs/demo.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="for instance epochs=10 optimizer.lr=3e-4")
     parser.add_argument("--debug", action="store_true", help="show tracebacks (also: ACCENT_DEBUG=1)")
-    words = parser.parse_args(arguments)
 
     def job() -> None:
+        words = parser.parse_intermixed_args(arguments)
         config = load(RunConfig, find_config(words.config), words.overrides)
         result = train_run(config)
         if int(os.environ.get("RANK", "0")) == 0:
             best = "" if result.best is None else f"; best validation {result.best:.3f} at step {result.best_step}"
             print(f"trained {result.step} steps{best}; the model is in {Path(config.run) / 'model'}", flush=True)
 
-    status = run_main(job, words.debug or os.environ.get("ACCENT_DEBUG", "") not in ("", "0"))
+    status = run_main(job, "--debug" in arguments or os.environ.get("ACCENT_DEBUG", "") not in ("", "0"))
     if status == 0 and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return status

@@ -76,7 +76,7 @@ def describe(shard_set: ShardSet) -> RenderableType:
     shortest, mean, longest = facts["seconds"]
     head = Text(
         f"{facts['root']}: corpus {facts['corpus']}\n"
-        f"{facts['samples']} samples, {facts['hours']:.2f} h in {facts['shards']} shards "
+        f"{facts['samples']} samples, {_duration(facts['hours'])} in {facts['shards']} shards "
         f"({facts['bytes'] / 1e6:.1f} MB); {shortest:.1f} to {longest:.1f} s, {mean:.1f} s on average\n"
         f"{len(facts['speakers'])} speakers, {len(facts['accents'])} accents, {facts['prompts']} prompts; "
         f"{facts['with_phones']} samples with phones; {len(facts['refused'])} inputs refused\n"
@@ -122,7 +122,7 @@ def _columns(shard_set: ShardSet) -> dict[str, dict[str, Any]]:
 
 def _speaker_table(facts: dict[str, Any]) -> Table:
     table = Table(title="speakers by accent", title_justify="left")
-    for heading in ("accent", "speakers", "samples", "hours"):
+    for heading in ("accent", "speakers", "samples", "speech"):
         table.add_column(heading, justify="left" if heading == "accent" else "right")
     table.add_column("who (sex, samples)", overflow="fold")
     for accent, values in facts["accents"].items():
@@ -131,7 +131,9 @@ def _speaker_table(facts: dict[str, Any]) -> Table:
             for name, one in facts["speakers"].items()
             if one["accent"] == accent
         )
-        table.add_row(accent, str(values["speakers"]), str(values["samples"]), f"{values['hours']:.2f}", who)
+        counts = [str(values["speakers"]), str(values["samples"]), _duration(values["hours"])]
+        # As text: square brackets in a name are not markup.
+        table.add_row(Text(accent), *counts, Text(who))
     return table
 
 
@@ -179,7 +181,7 @@ def _add_settings(table: Table, values: dict[str, Any], prefix: str) -> None:
         if isinstance(value, dict):
             _add_settings(table, value, f"{prefix}{key}.")
         else:
-            table.add_row(prefix + key, str(value))
+            table.add_row(prefix + key, Text(str(value)))
 
 
 def _sha256(path: Path) -> str:
@@ -188,6 +190,10 @@ def _sha256(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
 
 
 def _frames_per_hour() -> int:

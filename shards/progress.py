@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from shards.manifest import Refused
 
@@ -94,9 +95,11 @@ class FeaturizeProgress:
 def refused_table(refused: Sequence[Refused], most: int = 20) -> Table:
     """Return a table of refused inputs and their reasons: the first ones and how many there are."""
     hidden = f", the first {most} shown" if len(refused) > most else ""
-    table = Table(title=f"{len(refused)} inputs refused{hidden}", title_justify="left")
+    inputs = "input" if len(refused) == 1 else "inputs"
+    table = Table(title=f"{len(refused)} {inputs} refused{hidden}", title_justify="left")
     table.add_column("input", overflow="fold")
     table.add_column("reason", overflow="fold")
     for one in refused[:most]:
-        table.add_row(one.path, one.reason)
+        # As text: square brackets in a file name are not markup.
+        table.add_row(Text(one.path), Text(one.reason))
     return table

@@ -46,7 +46,7 @@ class FeatureConfig:
     """Effective length of the Gaussian formant window; it reaches twice as far."""
     formant_pre_emphasis_hz: float = 50.0
     """For formants, the spectrum is raised by 6 dB an octave above this frequency."""
-    resampler: Literal["brick wall"] = "brick wall"
+    resampler: Literal["wall of 50 Hz"] = "wall of 50 Hz"
     """How the signals for formants and cepstra are made from 16 kHz.  Another resampler would move formants by several
     hertz, so the fingerprint names it."""
 

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from praatio import textgrid
 
 from accent.features.phones import UNKNOWN, VOWELS
@@ -18,7 +19,10 @@ from shards.corpora.espeak import Spoken
 Interval = tuple[float, float, str]
 """Start and end in seconds, and a label; an empty label is a pause."""
 
-_STOPS = frozenset("p b t d k ɡ ʔ ts tʃ dʒ tɕ dʑ".split())
+_SILENCE = 0.03
+"""Below this share of the utterance's peak there is no speech; f4 has an echo of up to that much in the closures."""
+
+_STOPS = frozenset(["p", "b", "t", "d", "k", "ɡ", "ʔ", "ts", "tʃ", "dʒ", "tɕ", "dʑ"])
 
 _ARPABET = {
     # consonants
@@ -31,12 +35,11 @@ _ARPABET = {
     "i": "IY", "ɪ": "IH", "ᵻ": "IH", "ɨ": "IH", "e": "EY", "ɛ": "EH", "æ": "AE", "a": "AA", "ɑ": "AA", "ɒ": "AA",
     "ɔ": "AO", "o": "OW", "ʊ": "UH", "u": "UW", "ʉ": "UW", "y": "UW", "ʌ": "AH", "ə": "AH", "ɐ": "AH", "ɵ": "AH",
     "ɜ": "ER", "ɚ": "ER", "ɝ": "ER",
-    "aa": "AA",
     # diphthongs, and vowels with what follows them
     "aɪ": "AY", "ai": "AY", "aʊ": "AW", "au": "AW", "ʌʉ": "AW", "ʌʊ": "AW", "eɪ": "EY", "ei": "EY", "ɛɪ": "EY",
     "oʊ": "OW", "əʊ": "OW", "ɔɪ": "OY", "oɪ": "OY", "oi": "OY", "ɔə": "AO", "oə": "AO", "ɪə": "IH AH", "iə": "IY AH",
     "eə": "EH AH", "ʊə": "UH AH", "aɪə": "AY AH", "aɪɚ": "AY ER", "aʊɚ": "AW ER", "ɑɹ": "AA R", "ɔɹ": "AO R",
-    "oɹ": "AO R", "ɪɹ": "IH R", "ɛɹ": "EH R", "ʊɹ": "UH R", "ɑə": "AA", "ʌɹ": "AH R",
+    "oɹ": "AO R", "ɪɹ": "IH R", "ɛɹ": "EH R", "ʊɹ": "UH R", "yʊ": "UW", "aa": "AA", "ɑə": "AA", "ʌɹ": "AH R",
     "ʊɐ": "UH AH", "eʊ": "EH UH", "əl": "AH L", "ən": "AH N",
 }  # fmt: skip
 """IPA without stress, length and diacritics -> ARPAbet; two symbols share the time in halves."""
@@ -70,7 +73,10 @@ def arpabet(ipa: str, language: str) -> list[str]:
 
 def _letters(ipa: str) -> str:
     """Return a phone without its marks; nothing for a pause or a mark of changed language."""
-    return "" if ipa.startswith("(") else "".join(sign for sign in ipa if unicodedata.category(sign) in ("Ll", "Lo"))
+    if ipa.startswith("("):
+        return ""
+    # Polish palatalisation standing alone is a glide of its own.
+    return "".join(sign for sign in ipa if unicodedata.category(sign) in ("Ll", "Lo")) or ("j" if ipa == "ʲ" else "")
 
 
 def word_intervals(spoken: Spoken, text: str) -> list[Interval]:
@@ -87,7 +93,7 @@ def word_intervals(spoken: Spoken, text: str) -> list[Interval]:
 def phone_intervals(spoken: Spoken, language: str) -> list[Interval]:
     """Return the phones in ARPAbet.
 
-    espeak-ng tells when a stop is released.  Its closure, exact silence in synthetic speech, belongs to the stop, as
+    espeak-ng tells when a stop is released.  Its closure, silence in synthetic speech, belongs to the stop, as
     aligners of real speech have it; the first phone of a word begins with the word.
 
     Args:
@@ -97,13 +103,13 @@ def phone_intervals(spoken: Spoken, language: str) -> list[Interval]:
     Returns:
         Intervals without gaps from the first phone on; pauses have an empty label.
     """
-    phones = [(first, ipa) for first, ipa in spoken.phones if not ipa.startswith("(")]
+    phones = _named_phones(spoken)
     word_starts = [sample for sample, _, _ in spoken.words]
     starts: list[int] = []
     before = -1
     for first, ipa in phones:
         opening = [start for start in word_starts if before < start <= first]
-        start = opening[0] if opening and ipa else first
+        start = opening[0] if opening else first
         if not opening and _letters(ipa) in _STOPS and starts:
             start = _closure(spoken, starts[-1], first)
         starts.append(start)
@@ -118,10 +124,32 @@ def phone_intervals(spoken: Spoken, language: str) -> list[Interval]:
     return [(start, stop, symbol) for start, stop, symbol in intervals if stop > start]
 
 
+def _named_phones(spoken: Spoken) -> list[tuple[int, str]]:
+    """Return phones and pauses, without marks of language, nameless glides given to the phone they lead to."""
+    events = [(first, ipa) for first, ipa in spoken.phones if not ipa.startswith("(")]
+    phones: list[tuple[int, str]] = []
+    glide: int | None = None
+    for position, (first, ipa) in enumerate(events):
+        following = events[position + 1][0] if position + 1 < len(events) else None
+        if not ipa and following is not None and len(_sounding(spoken, first, following)):
+            glide = first if glide is None else glide
+            continue
+        # Before a pause it is the end of the phone that went before.
+        phones.append((first if glide is None or not ipa else glide, ipa))
+        glide = None
+    return phones
+
+
 def _closure(spoken: Spoken, earliest: int, release: int) -> int:
     """Return the first sample of the unbroken silence that ends at `release`."""
-    sounding = np.flatnonzero(spoken.samples_N[earliest:release])
+    sounding = _sounding(spoken, earliest, release)
     return earliest + int(sounding[-1]) + 1 if len(sounding) else release
+
+
+def _sounding(spoken: Spoken, start: int, stop: int) -> NDArray[np.intp]:
+    """Return the positions after `start` of the samples that are not silence."""
+    peak = int(np.abs(spoken.samples_N.astype(np.int32)).max())
+    return np.flatnonzero(np.abs(spoken.samples_N[start:stop].astype(np.int32)) > _SILENCE * peak)
 
 
 def write_textgrid(path: Path, seconds: float, words: list[Interval], phones: list[Interval]) -> None:

@@ -8,7 +8,6 @@ Cost: 192 utterances, 480 s of speech, in about 1 s.
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -128,10 +127,8 @@ def make_demo_corpus(
     if unknown or not accents or len(set(accents)) < len(accents):
         what = f"no accent '{unknown[0]}'" if unknown else "no accent named" if not accents else "an accent named twice"
         raise AccentError(f"demo corpus: {what}; choose among {', '.join(LANGUAGES)}")
-    for name, value, most in (
-        ("speakers_per_accent", speakers_per_accent, len(VOICES)),
-        ("prompts", prompts, len(PROMPTS)),
-    ):
+    limits = (("speakers_per_accent", speakers_per_accent, len(VOICES)), ("prompts", prompts, len(PROMPTS)))
+    for name, value, most in limits:
         if not 1 <= value <= most:
             raise AccentError(f"demo corpus: {name}={value} is not between 1 and {most}")
     recipe = _Recipe(tuple(accents), tuple(VOICES)[:speakers_per_accent], prompts)

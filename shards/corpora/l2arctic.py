@@ -85,22 +85,22 @@ def read(root: Path, config: CorpusConfig) -> Corpus:
 def _read_sentences(root: Path, chosen: list[str], config: CorpusConfig) -> Corpus:
     folders = speaker_folders(root)
     folders.pop(SUITCASE, None)
-    missing = [name for name in chosen if name not in folders]
-    if config.speakers and missing:
-        raise AccentError(
-            f"{root}: no {missing[0]}/wav here; unpack {missing[0]}.zip or leave it out of corpus.speakers"
-        )
     utterances: list[Utterance] = []
     refused: list[Refusal] = []
-    for name, folder in folders.items():
-        if name in chosen:
-            for found in recordings(root, folder):
-                if isinstance(found, Refusal):
-                    refused.append(found)
-                else:
-                    utterances.append(_utterance(root, name, found.name, found.name, NAME, found))
-        elif name not in SPEAKERS:
-            refused.append(Refusal(name, "not a speaker of L2-ARCTIC; other corpora need a speakers.tsv"))
+    for name in chosen:
+        listed = list(recordings(root, folders[name])) if name in folders else []
+        if not listed and config.speakers:
+            raise AccentError(f"{root}: no sound in {name}/wav; unpack {name}.zip or leave it out of corpus.speakers")
+        refused += [one for one in listed if isinstance(one, Refusal)]
+        utterances += [
+            _utterance(root, name, one.name, one.name, NAME, one) for one in listed if isinstance(one, Recording)
+        ]
+    if not config.speakers:
+        refused += [
+            Refusal(name, "not a speaker of L2-ARCTIC; other corpora need a speakers.tsv")
+            for name in folders
+            if name not in SPEAKERS
+        ]
     return assemble(NAME, root, utterances, refused)
 
 

@@ -1,8 +1,9 @@
 """A tree in L2-ARCTIC's layout with a `speakers.tsv` at its root: any corpus of one folder a speaker.
 
 ROOT/SPEAKER/wav/*.{wav,flac,ogg,mp3} and, where they exist, transcript/*.txt, textgrid/*.TextGrid and
-annotation/*.TextGrid.  `speakers.tsv` has the columns speaker and accent, perhaps sex (or gender), and any others, which go along with each
-utterance.  What is in the table but not on disk, or on disk but not in the table, is refused by name; the rest goes on.
+annotation/*.TextGrid.  `speakers.tsv` has the columns speaker and accent, perhaps sex (or gender), and any others,
+which go along with each utterance.  What is in the table but not on disk, or on disk but not in the table, is refused
+by name; the rest goes on.
 Cost: about 50 microseconds an utterance.
 """
 

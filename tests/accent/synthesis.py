@@ -16,9 +16,11 @@ RATE = 16_000
 
 
 def alternating_pulse_times(period: float, jitter: float, seconds: float, start: float = 0.0) -> Samples:
-    """Return pulse times [P] in seconds whose periods alternate between period x (1 + jitter / 2) and x (1 - jitter / 2).
+    """Return pulse times [P] in seconds whose periods are period x (1 + jitter / 2) and x (1 - jitter / 2) in turn.
 
     Neighbouring periods differ by jitter x period every time and their mean is `period`, so local jitter is `jitter`.
+    Two periods together repeat exactly: keep them longer than the longest period the pitch analysis looks for, or it
+    will take them for one.
     """
     n_periods = int((seconds - start) / period) - 1
     periods = period * (1 + 0.5 * jitter * (-1.0) ** np.arange(n_periods))

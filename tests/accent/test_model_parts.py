@@ -1,4 +1,7 @@
-"""The encoder's parts, one by one.  Shapes: B rows, T frames, C channels, D columns, U positions, H hidden, F families."""
+"""The encoder's parts, one by one.
+
+Shapes: B rows, T frames, C channels, D columns, U positions, H hidden channels, F families.
+"""
 
 import dataclasses
 
@@ -179,8 +182,8 @@ def test_the_scale_of_a_stream_or_its_projection_does_not_change_its_share() -> 
     fusion = Fusion(2, 8)
     streams, valid = [torch.randn(1, 5, 8) for _ in range(2)], torch.ones(1, 5, dtype=torch.bool)
     fused, _ = fusion(streams, valid)
-    fusion.projections[0].weight.data *= 50
-    fusion.projections[0].bias.data *= 50
+    for parameter in fusion.projections[0].parameters():
+        parameter.data *= 50
     torch.testing.assert_close(fusion(streams, valid)[0], fused, rtol=1e-3, atol=1e-3)
 
 
@@ -215,7 +218,7 @@ def test_attention_to_valid_positions_equals_the_sum_written_out() -> None:
             turned_query, turned_key = rotate(query, cosine, sine), rotate(key, cosine, sine)
             weights = torch.stack([(turned_query[position] @ turned_key[other] / 2).exp() for other in range(3)])
             heads.append(sum(weights[other] / weights.sum() * value[other] for other in range(3)))
-        middle = x_BUH[0, position] + layer.attention_output(torch.cat(heads))  # type: ignore[arg-type]
+        middle = x_BUH[0, position] + layer.attention_output(torch.cat(heads))
         expected = middle + layer.feed_forward(layer.feed_forward_norm(middle))
         torch.testing.assert_close(found[position], expected, rtol=1e-10, atol=1e-10)
 
@@ -269,7 +272,8 @@ def test_constant_frames_have_a_finite_gradient_through_their_deviation() -> Non
 
 def test_variance_is_exact_beside_a_large_mean() -> None:
     pooling = AttentiveStatistics(1)
-    torch.nn.init.zeros_(pooling.score[2].weight)
+    for parameter in pooling.score.parameters():
+        torch.nn.init.zeros_(parameter)
     x_BUH = (1000 + torch.tensor([-1.0, 1.0, -1.0, 1.0])).reshape(1, 4, 1)
     assert pooling(x_BUH, _valid([4], 4))[0, 1].item() == pytest.approx(1.0, rel=1e-4)
 

@@ -9,6 +9,8 @@ from rich.console import Console
 from accent.errors import AccentError
 from accent.features.schema import COLUMNS
 from shards.inspect import describe, summary, verify
+from shards.manifest import Refused
+from shards.progress import refused_table
 from tests.shards.synthetic import make_shard_set
 
 
@@ -35,6 +37,13 @@ def test_the_description_names_accents_speakers_and_columns(shard_set):
     text = console.file.getvalue()
     for word in ("15 samples", "Arabic", "a0 (f, 7)", "h1 (m, 4)", "f0_hz", "mel_00 .. mel_79", "0 inputs refused"):
         assert word in text
+
+
+def test_brackets_in_names_are_shown_as_they_are():
+    console = Console(file=io.StringIO(), width=100)
+    console.print(refused_table([Refused("a[bold]/x[1].wav", "silent [red]")]))
+    assert "a[bold]/x[1].wav" in console.file.getvalue() and "silent [red]" in console.file.getvalue()
+    assert "1 input refused" in console.file.getvalue()
 
 
 def test_a_whole_set_verifies_and_a_flipped_bit_is_found(shard_set):

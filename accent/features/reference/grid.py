@@ -21,8 +21,10 @@ import scipy.fft
 
 from accent.features.schema import HOP, SAMPLE_RATE
 
-ALIAS_GUARD = 1600
+WRAP_GUARD = 1600
 """Zeros after the sound before resampling (0.1 s), so that the ringing of its ends does not wrap round into it."""
+WALL_HZ = 50.0
+"""Width of the resampler's wall, from full pass down to nothing at the new Nyquist frequency."""
 NO_SOUND = 1e-7
 """Share of the recording's peak (-140 dB) up to which a sample is digital silence and not a quiet sound."""
 
@@ -57,10 +59,14 @@ def padded_sound(
 
 
 def brick_wall_resample(samples_N: np.ndarray, rate_to: int) -> np.ndarray:
-    """Resample from 16 kHz to a lower rate with a brick wall at the new Nyquist frequency.
+    """Resample from 16 kHz to a lower rate with a wall just below the new Nyquist frequency.
 
-    The spectrum of the zero-padded sound is cut off at the new Nyquist frequency and transformed back.  Sample 0 stays
-    sample 0, and sample k x 160 becomes sample k x rate_to / 100.
+    The spectrum of the zero-padded sound is cut off and transformed back.  The wall is a raised cosine 50 Hz wide: as
+    close to Praat's own resampling as a vertical one, by the formants of real speech, but its ringing dies within some
+    tens of milliseconds.  A vertical wall rings through the whole recording, so that formants of one frame would depend
+    on the recording's length (33 frames of silence in front moved some by 2 kHz; with this wall, by less than 0.5 Hz beyond the first 50 ms).
+
+    Sample 0 stays sample 0, and sample k x 160 becomes sample k x rate_to / 100.
 
     Args:
         samples_N: sound at 16 kHz.
@@ -73,10 +79,11 @@ def brick_wall_resample(samples_N: np.ndarray, rate_to: int) -> np.ndarray:
         return np.array(samples_N, dtype=np.float64)
     common = math.gcd(rate_to, SAMPLE_RATE)
     up, down = rate_to // common, SAMPLE_RATE // common
-    blocks = scipy.fft.next_fast_len(math.ceil((len(samples_N) + ALIAS_GUARD) / down), real=True)
+    blocks = scipy.fft.next_fast_len(math.ceil((len(samples_N) + WRAP_GUARD) / down), real=True)
     blocks += blocks % 2
     spectrum = scipy.fft.rfft(samples_N, blocks * down)[: blocks * up // 2 + 1]
-    spectrum[-1] = 0
+    below_nyquist_hz = rate_to / 2 - np.arange(len(spectrum)) * (SAMPLE_RATE / (blocks * down))
+    spectrum *= 0.5 - 0.5 * np.cos(np.pi * np.clip(below_nyquist_hz / WALL_HZ, 0, 1))
     resampled = scipy.fft.irfft(spectrum, blocks * up) * (up / down)
     return resampled[: len(samples_N) * up // down]
 

@@ -48,7 +48,7 @@ def spectral_frames(normalised_N: np.ndarray) -> dict[str, np.ndarray]:
         ),
         top_db=None,
     )
-    rms_T = librosa.feature.rms(y=normalised_N, frame_length=WINDOW, hop_length=HOP)[0]
+    rms_T = librosa.feature.rms(y=normalised_N, frame_length=WINDOW, hop_length=HOP, dtype=np.float64)[0]
     rms_db_T = librosa.amplitude_to_db(rms_T, ref=1.0, top_db=None)
     silent_T = rms_db_T <= SILENT_DB
     # tuning=0: chroma bins lie on A4 = 440 Hz for everybody, not on an estimate from the speaker's own harmonics.

@@ -27,7 +27,9 @@ DELIVERY_COLUMNS: tuple[str, ...] = (
 NUCLEI_FLOOR_HZ = 50.0
 """Pitch floor of the intensity contour that syllable nuclei are looked for in: a window of 128 ms."""
 LOUD_QUANTILE = 0.99
-F0_RANGE_QUANTILES = (0.05, 0.95)
+"""Intensity that stands for the loud parts, as a quantile: single clicks do not decide."""
+F0_QUANTILES = (0.05, 0.5, 0.95)
+"""Low end of the range, median, high end."""
 
 
 def delivery(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> dict[str, float]:
@@ -47,28 +49,23 @@ def delivery(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> dict[s
     f0_T = pitch.f0_T[speech.kept]
     voiced_T = np.isfinite(f0_T)
 
-    stretches = [
-        (start, end)
-        for start, end in _runs(intensity_T < silence_db)
-        if end - start >= config.pause_min_seconds * FRAMES_PER_SECOND
-    ]
-    pauses = [end - start for start, end in stretches if start > 0 and end < len(intensity_T)]
-    speech_seconds = (len(intensity_T) - sum(end - start for start, end in stretches)) / FRAMES_PER_SECOND
+    min_frames = config.pause_min_seconds * FRAMES_PER_SECOND
+    silences = [(start, end) for start, end in _runs(intensity_T < silence_db) if end - start >= min_frames]
+    pauses = [end - start for start, end in silences if start > 0 and end < len(intensity_T)]
+    speech_frames = len(intensity_T) - sum(end - start for start, end in silences)
     nuclei = syllable_nuclei(intensity_T, voiced_T, silence_db, config.syllable_dip_db)
-    low, median, high = (
-        np.quantile(f0_T[voiced_T], [F0_RANGE_QUANTILES[0], 0.5, F0_RANGE_QUANTILES[1]])
-        if voiced_T.any()
-        else [np.nan] * 3
-    )
+    f0_low, f0_median, f0_high = np.nan, np.nan, np.nan
+    if voiced_T.any():
+        f0_low, f0_median, f0_high = np.quantile(f0_T[voiced_T], F0_QUANTILES)
     values = (
         len(intensity_T) / FRAMES_PER_SECOND,
-        speech_seconds * FRAMES_PER_SECOND / len(intensity_T),
+        speech_frames / len(intensity_T),
         len(pauses),
         np.mean(pauses) / FRAMES_PER_SECOND if pauses else np.nan,
-        len(nuclei) / speech_seconds,
+        len(nuclei) / speech_frames * FRAMES_PER_SECOND,
         np.mean(voiced_T),
-        median,
-        12 * np.log2(high / low),
+        f0_median,
+        12 * np.log2(f0_high / f0_low),
     )
     return {column: float(value) for column, value in zip(DELIVERY_COLUMNS, values, strict=True)}
 

@@ -4,8 +4,8 @@ Neighbouring vowels form one vocalic interval, neighbouring consonants one conso
 speech or a gap in the alignment ends an interval, and no pair of intervals reaches over it.  Cost: under 0.1 ms.
 """
 
-from collections.abc import Sequence
-from itertools import groupby, pairwise
+from collections.abc import Callable, Sequence
+from itertools import chain, groupby, pairwise
 
 import numpy as np
 
@@ -48,21 +48,20 @@ def rhythm(intervals: Sequence[Interval]) -> dict[str, float]:
     (2006), Rhythm and speech rate: a variation coefficient for delta C, and White & Mattys (2007), Calibrating rhythm
     (VarcoV); Grabe & Low (2002), Durational variability in speech and the rhythm class hypothesis (PVI).
     """
-    stretches = [merge_into_intervals(stretch) for stretch in stretches_without_pause(intervals)]
-    vocalic = [[duration for is_vowel, duration in stretch if is_vowel] for stretch in stretches]
-    consonantal = [[duration for is_vowel, duration in stretch if not is_vowel] for stretch in stretches]
-    every_v, every_c = np.array(sum(vocalic, [])), np.array(sum(consonantal, []))
-    v_pairs = np.array([pair for stretch in vocalic for pair in pairwise(stretch)]).reshape(-1, 2)
-    c_pairs = np.array([pair for stretch in consonantal for pair in pairwise(stretch)]).reshape(-1, 2)
+    merged = [merge_into_intervals(stretch) for stretch in stretches_without_pause(intervals)]
+    vocalic = [_durations(stretch, vocalic=True) for stretch in merged]
+    consonantal = [_durations(stretch, vocalic=False) for stretch in merged]
+    every_v = np.array(list(chain.from_iterable(vocalic)))
+    every_c = np.array(list(chain.from_iterable(consonantal)))
     spoken_seconds = every_v.sum() + every_c.sum()
-    n_phones = sum(label in SPOKEN_PHONES for _, _, label in intervals)
+    n_phones = sum(end > start and label in SPOKEN_PHONES for start, end, label in intervals)
     values = (
         n_phones / spoken_seconds if n_phones else np.nan,
         100 * every_v.sum() / spoken_seconds if n_phones else np.nan,
         1000 * np.std(every_c, ddof=1) if len(every_c) > 1 else np.nan,
         100 * np.std(every_v, ddof=1) / np.mean(every_v) if len(every_v) > 1 else np.nan,
-        200 * np.mean(np.abs(np.diff(v_pairs)[:, 0]) / v_pairs.sum(axis=1)) if len(v_pairs) else np.nan,
-        1000 * np.mean(np.abs(np.diff(c_pairs))) if len(c_pairs) else np.nan,
+        _mean_over_pairs(vocalic, lambda a, b: 200 * abs(a - b) / (a + b)),
+        _mean_over_pairs(consonantal, lambda a, b: 1000 * abs(a - b)),
     )
     return {column: float(value) for column, value in zip(RHYTHM_COLUMNS, values, strict=True)}
 
@@ -95,9 +94,18 @@ def stretches_without_pause(intervals: Sequence[Interval]) -> list[list[Interval
 
 
 def merge_into_intervals(stretch: Sequence[Interval]) -> list[tuple[bool, float]]:
-    """Merge neighbouring vowels and neighbouring consonants; returns (is it vocalic, seconds) in order of time."""
-    merged = []
-    for is_vowel, phones in groupby(stretch, key=lambda phone: phone[2] in VOWELS):
-        members = list(phones)
-        merged.append((is_vowel, members[-1][1] - members[0][0]))
-    return merged
+    """Merge neighbouring vowels and neighbouring consonants; return (is it vocalic, seconds) in order of time."""
+    return [
+        (is_vowel, sum(end - start for start, end, _ in phones))
+        for is_vowel, phones in groupby(stretch, key=lambda phone: phone[2] in VOWELS)
+    ]
+
+
+def _durations(merged: Sequence[tuple[bool, float]], vocalic: bool) -> list[float]:
+    return [seconds for is_vowel, seconds in merged if is_vowel == vocalic]
+
+
+def _mean_over_pairs(stretches: Sequence[Sequence[float]], difference: Callable[[float, float], float]) -> float:
+    """Average over all pairs of successive durations; no pair reaches over a pause."""
+    differences = [difference(a, b) for durations in stretches for a, b in pairwise(durations)]
+    return float(np.mean(differences)) if differences else float("nan")

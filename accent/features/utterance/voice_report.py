@@ -68,7 +68,7 @@ def mean_harmonicity(pitch: PitchTrack, kept: slice) -> float:
 
 
 def smoothed_cepstral_peak(speech: Speech, config: FeatureConfig) -> float:
-    """Return the CPPS of the kept region in dB: the prominence of the cepstral peak after averaging in time and quefrency."""
+    """Return the CPPS of the kept region in dB: the prominence of the peak of the smoothed cepstrum."""
     cepstrogram = power_cepstrogram(speech.unfiltered_N, config, speech.first_frame, speech.n_frames)
     return call(
         cepstrogram,

@@ -1,0 +1,144 @@
+"""Extraction as a whole: the schema's columns, the kept region, and what a change of the recording may change."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from accent.audio import AudioConfig, Speech, load_speech, prepare_speech
+from accent.features.config import FeatureConfig
+from accent.features.extract import BACKENDS, Features, extract
+from accent.features.phones import OUTSIDE, read_phone_intervals
+from accent.features.schema import FAMILIES, N_COLUMNS, column_index, family_slices
+from accent.features.utterance import UTTERANCE_COLUMNS
+from tests.accent.synthesis import RATE, noise, vowel
+
+CONFIG = FeatureConfig()
+SLICES = family_slices()
+Intervals = list[tuple[float, float, str]]
+
+
+@pytest.fixture(scope="module")
+def recording(saa: Path) -> tuple[Speech, Intervals]:
+    speech = load_speech(saa / "SPA071" / "wav" / "arctic_a0001.wav", CONFIG.audio)
+    return speech, read_phone_intervals(saa / "SPA071" / "textgrid" / "arctic_a0001.TextGrid")
+
+
+@pytest.fixture(scope="module")
+def features(recording: tuple[Speech, Intervals]) -> Features:
+    return extract(recording[0], CONFIG, recording[1], sex="male")
+
+
+def column(features: Features, name: str) -> np.ndarray:
+    return features.frames_TD[:, column_index(name)]
+
+
+def test_there_is_a_float32_row_for_each_kept_frame(recording: tuple[Speech, Intervals], features: Features) -> None:
+    assert features.frames_TD.shape == (recording[0].n_frames, N_COLUMNS)
+    assert features.frames_TD.dtype == np.float32
+    assert features.phones_T is not None and features.phones_T.shape == (recording[0].n_frames,)
+    assert (features.phones_T != OUTSIDE).mean() > 0.99
+
+
+def test_the_utterance_has_its_values_in_the_fixed_order(features: Features) -> None:
+    assert tuple(features.utterance) == UTTERANCE_COLUMNS
+    assert all(isinstance(value, float) for value in features.utterance.values())
+
+
+def test_every_family_is_defined_somewhere_and_never_infinite(features: Features) -> None:
+    for family in FAMILIES:
+        frames = features.frames_TD[:, SLICES[family.name]]
+        assert np.isfinite(frames).any(axis=0).all(), family.name
+        assert not np.isinf(frames).any(), family.name
+
+
+def test_columns_have_the_values_a_phonetician_expects(features: Features) -> None:
+    voiced = np.isfinite(column(features, "f0_hz"))
+    assert 0.3 < voiced.mean() < 0.9
+    assert 75 <= np.nanmedian(column(features, "f0_hz")) <= 200  # a man
+    medians = [np.median(column(features, f"f{number}_hz")[voiced]) for number in (1, 2, 3, 4)]
+    for median, (low, high) in zip(medians, [(250, 800), (900, 2200), (2000, 3200), (2900, 4500)], strict=True):
+        assert low < median < high
+    assert 0 < np.nanmedian(column(features, "hnr_db")[voiced]) < 30
+    assert 0 < np.nanmedian(column(features, "jitter_local")) < 0.1
+
+
+def test_without_an_alignment_there_are_no_phones(recording: tuple[Speech, Intervals], features: Features) -> None:
+    bare = extract(recording[0], CONFIG)
+    assert bare.phones_T is None
+    assert tuple(bare.utterance) == UTTERANCE_COLUMNS
+    np.testing.assert_array_equal(bare.frames_TD, features.frames_TD)
+
+
+def test_extraction_is_repeatable_to_the_bit(recording: tuple[Speech, Intervals], features: Features) -> None:
+    again = extract(recording[0], CONFIG, recording[1], sex="male")
+    assert again.frames_TD.tobytes() == features.frames_TD.tobytes()
+    np.testing.assert_equal(again.utterance, features.utterance)
+
+
+def test_trimming_chooses_frames_and_changes_no_value() -> None:
+    samples = np.concatenate([0.001 * noise(0.5), vowel(130, (600, 1100, 2500, 3500), 0.8), 0.001 * noise(0.4, seed=1)])
+    trimmed, whole = (
+        prepare_speech(samples, RATE, AudioConfig(trim_db=trim_db, loudness_lufs=None)) for trim_db in (30.0, None)
+    )
+    assert 0 < trimmed.first_frame and trimmed.n_frames < whole.n_frames
+    np.testing.assert_array_equal(extract(trimmed, CONFIG).frames_TD, extract(whole, CONFIG).frames_TD[trimmed.kept])
+
+
+def test_halving_the_recording_shifts_intensity_and_changes_nothing_else(saa: Path) -> None:
+    samples = load_speech(saa / "CMN007" / "wav" / "arctic_a0002.wav", CONFIG.audio).unfiltered_N
+    loud, quiet = (extract(prepare_speech(gain * samples, RATE, CONFIG.audio), CONFIG) for gain in (1.0, 0.5))
+    difference = quiet.frames_TD - loud.frames_TD
+    intensity = column_index("intensity_db")
+    np.testing.assert_allclose(difference[:, intensity], -20 * np.log10(2), atol=1e-4)
+    for family in FAMILIES:
+        at = SLICES[family.name]
+        kept = np.setdiff1d(np.arange(at.start, at.stop), [intensity])
+        np.testing.assert_allclose(
+            quiet.frames_TD[:, kept], loud.frames_TD[:, kept], rtol=1e-4, atol=1e-4, err_msg=family.name
+        )
+
+
+def test_the_sex_changes_the_formants_only_where_a_ceiling_for_men_is_set(
+    recording: tuple[Speech, Intervals], features: Features
+) -> None:
+    config = FeatureConfig(formant_ceiling_male_hz=5000.0)
+    man, woman = (extract(recording[0], config, sex=sex).frames_TD for sex in ("male", "female"))
+    np.testing.assert_array_equal(woman, features.frames_TD)
+    changed = [
+        family.name
+        for family in FAMILIES
+        if not np.array_equal(man[:, SLICES[family.name]], woman[:, SLICES[family.name]], equal_nan=True)
+    ]
+    assert changed == ["formants", "voice"]  # H1*-H2* is corrected by the formants
+
+
+@pytest.mark.parametrize("n_samples", [1600, 1759, 1760, 3001])
+def test_the_shortest_recordings_have_features(n_samples: int) -> None:
+    speech = prepare_speech(vowel(130, (600, 1100, 2500, 3500), 0.5)[:n_samples], RATE, CONFIG.audio)
+    assert extract(speech, CONFIG).frames_TD.shape == (speech.n_frames, N_COLUMNS)
+
+
+def test_noise_and_digital_silence_are_undefined_and_never_a_crash() -> None:
+    samples = np.concatenate([np.zeros(4800), 0.1 * noise(0.5), np.zeros(4800)])
+    speech = prepare_speech(samples, RATE, AudioConfig(trim_db=None, highpass_hz=None))
+    found = extract(speech, CONFIG)
+    assert np.isnan(column(found, "f0_hz")).all()
+    silent = found.frames_TD[:15]
+    defined = {"mel", "mfcc"}
+    for family in FAMILIES:
+        frames = silent[:, SLICES[family.name]]
+        assert np.isfinite(frames).all() if family.name in defined else np.isnan(frames).any(), family.name
+    assert not np.isinf(found.frames_TD).any()
+
+
+def test_every_backend_the_configuration_allows_is_registered() -> None:
+    assert set(BACKENDS) == {"reference"}
+    assert CONFIG.backend in BACKENDS
+
+
+def test_features_load_without_torch() -> None:
+    code = "import sys, accent.features.extract, accent.features.phones; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,396 @@
+"""Training from end to end on a small shard set: in this process, and in two started by `accelerate launch`."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from accent import EnhancedAccentEncoder, ModelConfig
+from accent.configuration import load
+from accent.embedder import load_model
+from accent.errors import AccentError
+from accent.features.schema import FAMILY_NAMES
+from launch import train_accent_encoder
+from launch.configuration import MonitorConfig, RunConfig
+from launch.loop import AccentObjective
+from launch.runtime import Interrupted, run_main, start_accelerator
+from launch.train import main, train_run
+from shards import EvaluationLoader, ShardSet, TrainingLoader
+from shards.batch import Batch
+from shards.loader import BatchConfig
+from shards.splits import make_split
+from tests.launch.small_runs import last_weights, launch_two, small_config, small_shards
+
+LAST = "step_00000018"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_shards(tmp_path_factory.mktemp("shards")).root
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of eighteen steps with dropout, in this process."""
+    run = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    train_run(small_config(run, shards))
+    return run
+
+
+def small_loaders(shards: Path) -> tuple[TrainingLoader, EvaluationLoader]:
+    shard_set = ShardSet.open(shards)
+    split = make_split(shard_set)
+    config = BatchConfig(utterances_per_speaker=2, crop_frames=40)
+    return TrainingLoader(shard_set, split, config), EvaluationLoader(shard_set, split.validation, config)
+
+
+def at_step(monkeypatch: pytest.MonkeyPatch, number: int, do: object) -> None:
+    """Have the training loader call `do` before it yields the batch of a step."""
+    genuine = TrainingLoader.steps
+
+    def steps(loader: TrainingLoader, first: int, last: int) -> Iterator[Batch]:
+        for step, batch in zip(range(first, last), genuine(loader, first, last), strict=True):
+            if step == number:
+                do()
+            yield batch
+
+    monkeypatch.setattr(TrainingLoader, "steps", steps)
+
+
+def first_weights(run: Path) -> dict[str, torch.Tensor]:
+    """The module's weights before the first step of a run on one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        at_step(patch, 0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        config = load(
+            RunConfig, run / "config.yaml", [f"run={run}-first", "optimizer.lr=1e-30", "optimizer.final_lr=0"]
+        )
+        with pytest.raises(Interrupted):
+            train_run(config)
+    return last_weights(Path(f"{run}-first"))
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    mine, theirs = last_weights(one), last_weights(other)
+    assert mine.keys() == theirs.keys()
+    different = [name for name in mine if not torch.equal(mine[name], theirs[name])]
+    assert not different
+
+
+def test_the_call_of_the_first_design_trains_the_model_in_place(shards):
+    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny", accents=("to", "be", "replaced")))
+    train_loader, val_loader = small_loaders(shards)
+    device = torch.device("cpu")
+
+    result = train_accent_encoder(model, train_loader, val_loader, num_epochs=8, device=device)
+
+    assert result.step == 8 * train_loader.steps_per_epoch
+    assert len(result.history) == 8
+    assert result.run is None
+    assert model.config.accents == ("Arabic", "Hindi", "Spanish")
+    assert not model.training
+    first, last = result.history[0], result.history[-1]
+    assert last["cross_entropy"] < 0.5 * first["cross_entropy"]
+    assert result.best is not None
+    assert result.best > 0.9  # chance is 1/3; the set's accents lie far apart
+
+
+def test_the_device_may_be_a_name_and_the_validation_may_be_left_out(shards, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
+    result = train_accent_encoder(model, small_loaders(shards)[0], None, num_epochs=1, device="cpu")
+    assert (result.best, result.history) == (None, ())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_normalisation_comes_from_the_training_speakers_only(shards):
+    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
+    train_loader, val_loader = small_loaders(shards)
+    train_accent_encoder(model, train_loader, val_loader, num_epochs=1, device="cpu")
+    expected = EnhancedAccentEncoder(model.config)
+    statistics = train_loader.shard_set.statistics(train_loader.split.train)
+    expected.set_normalisation(statistics.mean_D, statistics.std_D)
+    for name, value in expected.normalisation.state_dict().items():
+        assert torch.equal(value, model.normalisation.state_dict()[name])
+
+
+def test_a_run_folder_holds_all_that_is_needed_to_use_it_and_to_go_on(uninterrupted):
+    assert {path.name for path in uninterrupted.iterdir()} == {
+        "config.yaml",
+        "split.json",
+        "checkpoints",
+        "model",
+        "tensorboard",
+    }
+    kept = [path.name for path in sorted((uninterrupted / "checkpoints").iterdir())]
+    assert kept[-1] == LAST
+    assert len(kept) <= 3
+    model, _ = load_model(uninterrupted)
+    assert model.config.accents == ("Arabic", "Hindi", "Spanish")
+
+
+def test_the_curves_hold_every_loss_and_measure_by_name(uninterrupted):
+    curves = EventAccumulator(str(uninterrupted / "tensorboard"))
+    curves.Reload()
+    tags = set(curves.Tags()["scalars"])
+    names = {f"loss/{name}" for name in ("total", "contrastive", "triplet", "reconstruction", "cross_entropy")}
+    names |= {f"train/{name}" for name in ("lr", "gradient_norm", "samples_per_second", "data_wait_share")}
+    names |= {f"fusion/{name}" for name in FAMILY_NAMES}
+    names |= {f"validation/{name}" for name in ("balanced_accuracy", "accuracy", "macro_f1", "cross_entropy", "spread")}
+    assert names <= tags
+    assert [point.step for point in curves.Scalars("loss/total")] == list(range(2, 19, 2))
+    assert [point.step for point in curves.Scalars("validation/accuracy")] == [6, 12, 18]
+    assert all(0 <= point.value <= 1 for point in curves.Scalars("train/data_wait_share"))
+    shares = [curves.Scalars(f"fusion/{name}")[-1].value for name in FAMILY_NAMES]
+    assert sum(shares) == pytest.approx(1, abs=1e-5)
+    total = [point.value for point in curves.Scalars("loss/total")]
+    assert total[-1] < 0.7 * total[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [7, 11])
+def test_a_run_stopped_by_a_signal_goes_on_bit_for_bit(shards, uninterrupted, tmp_path, monkeypatch, number, step):
+    # Step 11 ends where a validation is due: it must be made up for.
+    run = tmp_path / "run"
+    at_step(monkeypatch, step, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(Interrupted) as stop:
+        train_run(small_config(run, shards))
+    assert stop.value.number == number
+    assert sorted((run / "checkpoints").iterdir())[-1].name == f"step_{step + 1:08d}"
+    monkeypatch.undo()
+    result = train_run(small_config(run, shards))
+    assert [metrics["step"] for metrics in result.history] == [6, 12, 18]
+    assert_same_weights(run, uninterrupted)
+
+
+def test_a_run_that_died_goes_on_from_its_last_checkpoint_bit_for_bit(shards, uninterrupted, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+
+    def die() -> None:
+        raise RuntimeError("died")
+
+    at_step(monkeypatch, 13, die)
+    with pytest.raises(RuntimeError, match="died"):
+        train_run(small_config(run, shards))
+    monkeypatch.undo()
+    assert sorted((run / "checkpoints").iterdir())[-1].name == "step_00000012"
+    train_run(small_config(run, shards))
+    assert_same_weights(run, uninterrupted)
+
+    curves = EventAccumulator(str(run / "tensorboard"))
+    curves.Reload()
+    steps = [point.step for point in curves.Scalars("loss/total")]
+    assert steps == sorted(set(steps))
+
+
+def test_a_finished_run_started_again_does_nothing(shards, tmp_path, capsys):
+    config = small_config(tmp_path / "run", shards, "epochs=2")
+    first = train_run(config)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "checkpoints").rglob("*")}
+    assert train_run(config) == first
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "checkpoints").rglob("*")} == before
+    assert "going on from step 6 of 6" in capsys.readouterr().out
+
+
+def test_the_model_of_the_best_validation_is_the_one_exported(shards, tmp_path, monkeypatch):
+    told = iter([0.4, 0.9, 0.5])
+    weights = []
+
+    def validation(encoder: EnhancedAccentEncoder, *_: object) -> dict[str, float]:
+        weights.append({name: value.clone() for name, value in encoder.state_dict().items()})
+        return {"balanced_accuracy": next(told), "spread": 1.0}
+
+    monkeypatch.setattr("launch.loop.validate", validation)
+    result = train_run(small_config(tmp_path / "run", shards))
+    assert (result.best, result.best_step) == (0.9, 12)
+    exported = load_model(tmp_path / "run")[0].state_dict()
+    assert all(torch.equal(exported[name], value) for name, value in weights[1].items())
+    assert not all(torch.equal(exported[name], value) for name, value in weights[2].items())
+    assert (tmp_path / "run" / "checkpoints" / "step_00000012").is_dir()
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change(shards, tmp_path, monkeypatch):
+    genuine, calls = AccentObjective.forward, []
+
+    def poisoned(objective: AccentObjective, *arguments: object) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        calls.append(0)
+        total, losses = genuine(objective, *arguments)
+        return (total * math.nan if len(calls) == 4 else total), losses
+
+    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
+    weights: dict[str, torch.Tensor] = {}
+    at_step(monkeypatch, 3, lambda: weights.update({k: v.clone() for k, v in model.state_dict().items()}))
+    monkeypatch.setattr(AccentObjective, "forward", poisoned)
+    with pytest.raises(AccentError, match=r"step 4: the loss is not finite, nothing was updated.*optimizer\.lr"):
+        train_accent_encoder(model, small_loaders(shards)[0], None, num_epochs=3, device="cpu", run=tmp_path / "run")
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["optimizer.lr=2"], r"holds another run \(optimizer\.lr: 0\.003 -> 2\.0\); give a new folder: run="),
+        (["model.layers=2"], r"holds another run \(model\.layers: 1 -> 2\)"),
+        (["resume=false"], r"holds checkpoints up to step_00000018; leave resume on"),
+    ],
+)
+def test_a_folder_of_another_run_is_refused(shards, uninterrupted, words, says):
+    with pytest.raises(AccentError, match=says):
+        train_run(small_config(uninterrupted, shards, *words))
+    assert (uninterrupted / "checkpoints" / LAST).is_dir()
+
+
+def test_a_run_on_another_shard_set_is_refused(uninterrupted, tmp_path):
+    other = small_shards(tmp_path / "other", seed=1).root
+    with pytest.raises(AccentError, match=r"belongs to another run \(shard set: content"):
+        train_run(small_config(uninterrupted, other))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["configs/nothing.yaml"], "no such configuration file"),
+        (["configs/demo.yaml", "epoch=3"], "unknown key 'epoch'; did you mean epochs?"),
+        (["configs/demo.yaml", "epochs"], "an override is written key=value"),
+        (["configs/demo.yaml", "shards=nowhere"], "nowhere: no such folder; make a shard set with"),
+        ([], "required: config, key=value; usage: CONFIG"),
+        (["configs/demo.yaml", "--quiet"], "unrecognized arguments: --quiet; usage: CONFIG"),
+        (["configs/demo.yaml", "processes=3"], "processes: 3 asked for, 1 running"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert error.startswith("accent: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_comes_only_when_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["configs/demo.yaml", "--debug", "shards=nowhere"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("ACCENT_DEBUG", "1")
+    assert main(["configs/demo.yaml", "shards=nowhere"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_ends_a_program_decides_its_status(capsys):
+    def ends_with(error: BaseException) -> int:
+        def job() -> None:
+            raise error
+
+        return run_main(job, debug=False)
+
+    assert run_main(lambda: None, debug=False) == 0
+    assert ends_with(AccentError("mend me")) == 2
+    assert ends_with(Interrupted(signal.SIGINT, "saved")) == 130
+    assert ends_with(Interrupted(signal.SIGTERM, "saved")) == 143
+    assert ends_with(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err.splitlines()[:2] == ["accent: mend me", "accent: saved"]
+    with pytest.raises(ZeroDivisionError):
+        ends_with(ZeroDivisionError())
+
+
+def test_a_launcher_that_made_one_process_where_several_were_asked_for_is_refused(monkeypatch):
+    # What `accelerate launch --cpu --num_processes 2` leaves in the environment of the one process it starts.
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(AccentError, match="was asked for several processes and started one"):
+        start_accelerator("cpu")
+
+
+def test_a_loader_made_for_other_processes_is_refused(shards):
+    shard_set = ShardSet.open(shards)
+    loader = TrainingLoader(shard_set, make_split(shard_set), BatchConfig(), rank=1, world_size=2)
+    with pytest.raises(AccentError, match="made for process 1 of 2, but this is process 0 of 1"):
+        train_accent_encoder(EnhancedAccentEncoder(ModelConfig.from_preset("tiny")), loader, None, device="cpu")
+
+
+def test_a_missing_gpu_is_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(AccentError, match="no GPU that torch can use; take device cpu"):
+        start_accelerator("cuda")
+
+
+def test_progress_is_told_in_lines_where_there_is_no_terminal(shards, capsys):
+    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
+    monitor = MonitorConfig(every_steps=1, line_seconds=1e-6)
+    train_accent_encoder(model, *small_loaders(shards), num_epochs=1, device="cpu", monitor=monitor)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("training on 1 process, backend none, device cpu")
+    assert "precision float32, global batch 12" in lines[0]
+    assert lines[1].startswith("step 1/3  loss ")
+    assert lines[-1].startswith("step 3/3  validation  balanced_accuracy")
+
+
+def test_two_processes_stopped_by_ctrl_c_and_started_again_equal_one(shards, tmp_path):
+    # AdamW divides a gradient by its own size: with its usual epsilon even rounding noise where the gradient is zero
+    # becomes a whole step.  A large epsilon makes the weights a smooth function of the gradients.
+    words = ["model.dropout=0", "optimizer.epsilon=1e-3", "epochs=20", "validate_every_epochs=20"]
+    words += ["monitor.line_seconds=0.01"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    train_run(small_config(one, shards, *words))
+    arguments = [str(one / "config.yaml"), f"run={two}"]
+
+    job = launch_two(arguments)
+    assert job.stdout is not None
+    while "step " not in (line := job.stdout.readline()):
+        assert line, job.stderr and job.stderr.read()
+    os.killpg(job.pid, signal.SIGINT)  # what a terminal does at Ctrl-C: the launcher and every process get it
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode != 0
+    lines = [line for line in errors.splitlines() if line.startswith("accent: ")]
+    assert len(lines) == 1, errors
+    assert "start it again to go on" in lines[0]
+    stopped = sorted((two / "checkpoints").iterdir())
+    assert stopped
+    assert stopped[-1].name < "step_00000060"
+
+    job = launch_two(arguments)
+    output, errors = job.communicate(timeout=120)
+    assert job.returncode == 0, errors
+    assert "training on 2 processes, backend gloo, device cpu" in output
+    assert "going on from step" in output
+    mine, theirs, first = last_weights(one), last_weights(two), first_weights(one)
+    assert max(float((value - first[name]).abs().max()) for name, value in mine.items()) > 0.02
+    for name, value in mine.items():
+        assert torch.allclose(value.float(), theirs[name].float(), rtol=0, atol=1e-5), name
+
+
+def test_a_global_batch_that_two_processes_cannot_share_is_one_line(shards, tmp_path):
+    run = tmp_path / "run"
+    words = ["configs/demo.yaml", f"run={run}", f"shards={shards}", "batch.accents_per_batch=1"]
+    job = launch_two([*words, "batch.speakers_per_accent=1", "batch.utterances_per_speaker=3"])
+    _, errors = job.communicate(timeout=60)
+    assert job.returncode != 0
+    lines = [line for line in errors.splitlines() if line.startswith("accent: ")]
+    assert lines == [line for line in lines if "global batch 3" in line and "2 processes" in line]
+    assert len(lines) == 1, errors
+    assert not run.exists()
+
+
+def test_a_program_of_one_process_passes_its_status_on(tmp_path):
+    command = [sys.executable, "-m", "launch.train", "configs/demo.yaml", f"shards={tmp_path / 'nowhere'}"]
+    job = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert job.returncode == 2
+    assert job.stderr.startswith("accent: ")
+    assert job.stderr.count("\n") == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_trains_in_half_precision(shards):
+    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
+    result = train_accent_encoder(model, *small_loaders(shards), num_epochs=8, device="cuda", mixed_precision="bf16")
+    assert next(model.parameters()).is_cuda
+    assert result.history[-1]["cross_entropy"] < 0.5 * result.history[0]["cross_entropy"]
