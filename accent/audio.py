@@ -34,6 +34,8 @@ FILTER_ORDER = 4
 """Order of each Butterworth filter; running it forwards and backwards doubles the slope and cancels the delay."""
 LOUDNESS_BLOCK_SECONDS = 0.4
 """Gating block of BS.1770; shortened to the sound where the sound is shorter."""
+LARGEST_SAMPLE = 1e6
+"""Larger values (full scale is 1) come from a damaged file, and their squares would overflow."""
 UNKNOWN_LENGTH_BYTES = 0x7FFFF000
 """From here on a WAV header's data size is a streaming writer's way of saying `not known`."""
 
@@ -126,8 +128,8 @@ def decode(path: Path, max_seconds: float = math.inf) -> tuple[np.ndarray, int, 
     """Read all samples of a sound file.
 
     A file that holds fewer samples than its header promises is refused: the rest of the utterance is missing, and the
-    transcript and the alignment no longer fit.  Where no length is promised (OGG, a WAV header of a streaming writer), what
-    is there is read.
+    transcript and the alignment no longer fit.  Where no length is promised (OGG, a WAV header of a streaming writer),
+    what is there is read.
 
     Args:
         path: the sound file.
@@ -230,6 +232,8 @@ def _refuse_unusable(samples_NC: np.ndarray, rate: int, config: AudioConfig) -> 
     if not np.isfinite(samples_NC).all():
         count = int((~np.isfinite(samples_NC)).any(axis=1).sum())
         raise AccentError(f"{count} of {len(samples_NC)} samples are no finite numbers")
+    if np.abs(samples_NC).max() > LARGEST_SAMPLE:
+        raise AccentError(f"holds samples of up to {np.abs(samples_NC).max():.3g} times full scale: damaged")
 
 
 def _too_short(seconds: float, limit: float, what: str) -> str:

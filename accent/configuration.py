@@ -45,7 +45,8 @@ def load(kind: type[Config], source: Path | Mapping[str, Any] | None = None, ove
         plain = OmegaConf.to_container(given, resolve=True)
         if not isinstance(plain, dict):
             raise AccentError(f"{where}: a configuration is a mapping of keys to values, not a {type(plain).__name__}")
-        merged = OmegaConf.merge(OmegaConf.structured(kind), _with_presets(kind, plain, ""))
+        values = _with_presets(kind, {str(key): value for key, value in plain.items()}, "")
+        merged = OmegaConf.merge(OmegaConf.structured(kind), values)
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except (ConfigKeyError, ConfigAttributeError) as error:
         raise AccentError(f"{where}: {_unknown_key(kind, error)}") from error

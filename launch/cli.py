@@ -4,6 +4,7 @@ Each command parses its words and calls one function elsewhere; heavy imports wa
 the user can mend is one line on stderr and status 2 (the traceback only with --debug), Ctrl-C is status 130.
 """
 
+import logging
 import sys
 import traceback
 from pathlib import Path
@@ -56,6 +57,8 @@ def featurize(
     from shards.featurize import FeatureProcessor, FeaturizeConfig
     from shards.inspect import describe
 
+    # Where there is no terminal for a progress bar, the processor logs a line at the start and one at the end.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load(FeaturizeConfig, None if config is None else find_config(config), overrides or [])
     shard_set = FeatureProcessor(corpus, out, settings, workers=workers).process_dataset()
     _show(describe(shard_set))

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -49,7 +49,18 @@ class EvaluationResult:
     @property
     def table(self) -> Group:
         """The figures, and the accuracies by sex and duration, for `rich` to print."""
-        return Group(figures_table(self.report), groups_table(self.report))
+        return Group(figures_table(self.report), "", groups_table(self.report))
+
+
+class Choice(NamedTuple):
+    """Whose recordings are tested."""
+
+    tested: list[str]
+    """Names, sorted."""
+    left_out: list[dict[str, str]]
+    """Speakers of the shard set who might have been tested, each with the reason."""
+    other_corpus: bool
+    """The shard set has no speaker of that part of the split."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +163,7 @@ def evaluate_run(
     check_features(tested_set, feature_config)
     accents = list(model.config.accents)
 
-    names, left_out, other_corpus = _tested_speakers(tested_set, parts, split, accents)
+    names, left_out, other_corpus = choose_speakers(tested_set, parts, split, accents)
     training_set = _training_set(run, tested_set, parts, training_shards)
     check_features(training_set, feature_config)
     taught_prompts = sorted(set(training_set.prompts) - set(parts.held_out_prompts))
@@ -216,10 +227,23 @@ def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
     return flat
 
 
-def _tested_speakers(
+def choose_speakers(
     shard_set: ShardSet, parts: Split, split: Literal["test", "validation"], accents: Sequence[str]
-) -> tuple[list[str], list[dict[str, str]], bool]:
-    """Say who is tested, who is left out and why, and whether this is another corpus than the one trained on."""
+) -> Choice:
+    """Say who is tested and who is left out.
+
+    Args:
+        shard_set: the shard set to test on.
+        parts: the run's split.
+        split: the part of it to test.  If the shard set has none of its speakers, it is another corpus.
+        accents: the accents the model knows.
+
+    Returns:
+        The choice; it never holds a speaker that was trained on.
+
+    Raises:
+        AccentError: nobody is left to test.
+    """
     wanted = set(getattr(parts, split))
     other_corpus = not wanted & set(shard_set.speakers)
     named = {name: part for part in ("train", "validation", "test") for name in getattr(parts, part)}
@@ -236,9 +260,9 @@ def _tested_speakers(
             continue
         left_out.append({"speaker": speaker.name, "reason": reason})
     if not tested:
-        why = "; ".join(sorted({one["reason"] for one in left_out})) or f"the split has no {split} speaker here"
+        why = "; ".join(sorted({one["reason"] for one in left_out}))
         raise AccentError(f"{shard_set.root}: no speaker that the model never saw ({why}); name another shard set")
-    return tested, left_out, other_corpus
+    return Choice(tested, left_out, other_corpus)
 
 
 def _training_set(run: Path, tested_set: ShardSet, parts: Split, given: Path | None) -> ShardSet:

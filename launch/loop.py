@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from accent.embedder import save_model
+from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.losses.objective import AccentObjective
 from accent.model.encoder import EnhancedAccentEncoder
@@ -160,30 +162,34 @@ class Loop:
             self._save(monitor)
         self.module.train()
         batches = self.train_loader.steps(first, last)
-        try:
-            for step in range(first, last):
-                signal_number = self._step(step, batches, monitor, stop)
-                self.progress.step = step + 1
-                if signal_number:
-                    self._leave(signal_number, monitor)
-                validated = self._validation_is_due()
-                if validated:
-                    self._validate(monitor)
-                if validated or self.progress.step % self.config.checkpoints.every_steps == 0:
-                    self._save(monitor)
-        finally:
-            close = getattr(batches, "close", None)
-            if close is not None:
-                close()
+        fetched = _fetch(batches)
+        with together(self.accelerator):
+            if fetched.fault is not None:
+                raise fetched.fault
+        for step in range(first, last):
+            fetched, agreed = self._step(step, fetched, batches, monitor, stop)
+            self.progress.step = step + 1
+            if agreed.fault:
+                self._save(monitor)
+                with together(self.accelerator):
+                    if fetched.fault is not None:
+                        raise fetched.fault
+            if agreed.signal_number:
+                self._leave(agreed.signal_number, monitor)
+            validated = self._validation_is_due()
+            if validated:
+                self._validate(monitor)
+            if validated or self.progress.step % self.config.checkpoints.every_steps == 0:
+                self._save(monitor)
 
-    def _step(self, step: int, batches: Iterator[Batch], monitor: Monitor, stop: StopRequest) -> int:
-        """Do one optimizer step; return the signal that some process has received, or 0."""
+    def _step(
+        self, step: int, fetched: "_Fetched", batches: Iterator[Batch], monitor: Monitor, stop: StopRequest
+    ) -> tuple["_Fetched", "_Agreed"]:
+        """Do one optimizer step on the batch fetched; return the next batch and what the processes agree on."""
         accelerator, config = self.accelerator, self.config
-        began = time.perf_counter()
-        batch = next(batches)
-        waited = time.perf_counter() - began
-
-        batch = batch.to(accelerator.device, non_blocking=True)
+        if fetched.batch is None:
+            raise RuntimeError(f"the training loader ended before step {step}")
+        batch = fetched.batch.to(accelerator.device, non_blocking=True)
         torch.manual_seed(step_seed(config.seed, step, accelerator.process_index))
         rate = learning_rate(step, config.total_steps, config.optimizer)
         for group in self.optimizer.param_groups:
@@ -191,35 +197,38 @@ class Loop:
         loss, losses, fusion_weights_F = self.module(batch)
         accelerator.backward(loss)
         norm = accelerator.clip_grad_norm_(self.module.parameters(), config.optimizer.grad_clip)
-        signal_number, gradient_norm = self._agree(step, loss, norm, stop)
+        # Fetched now, while a GPU is still busy, and so that a process that cannot read tells it in this agreement
+        # instead of leaving the others waiting in the next step.
+        following = _fetch(batches)
+        agreed = self._agree(step, loss, norm, stop, following.fault is not None)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
         overflowed = bool(accelerator.optimizer_step_was_skipped)
         self._count_overflow(step, overflowed)
-        monitor.step(step + 1, losses, fusion_weights_F, rate, gradient_norm, waited, overflowed)
-        return signal_number
+        monitor.step(step + 1, losses, fusion_weights_F, rate, agreed.gradient_norm, fetched.waited_seconds, overflowed)
+        return following, agreed
 
-    def _agree(self, step: int, loss: torch.Tensor, norm: torch.Tensor, stop: StopRequest) -> tuple[int, float]:
-        """Bring all processes to one mind before the optimizer steps: is all finite, does anyone want to stop?"""
+    def _agree(self, step: int, loss: torch.Tensor, norm: torch.Tensor, stop: StopRequest, fault: bool) -> "_Agreed":
+        """Bring all processes to one mind before the optimizer steps: is all finite, does anyone have to stop?"""
         flags = torch.stack(
             [
-                (~torch.isfinite(loss.detach()).all()).float(),
+                (~torch.isfinite(loss.detach())).float(),
                 (~torch.isfinite(norm)).float(),
                 torch.full((), float(stop.number), device=loss.device),
+                torch.full((), float(fault), device=loss.device),
             ]
         )
         if self.accelerator.num_processes > 1:
             torch.distributed.all_reduce(flags, op=torch.distributed.ReduceOp.MAX)
-        bad_loss, bad_norm, signal_number = flags.tolist()
+        bad_loss, bad_norm, signal_number, any_fault = flags.tolist()
         if bad_loss or (bad_norm and self.accelerator.scaler is None):
             what = "the loss" if bad_loss else "the gradient"
-            kept = "its last checkpoint is good; " if self.checkpoints is not None and self.progress.step else ""
             raise EveryRankError(
-                f"step {step + 1}: {what} is not finite, nothing was updated; {kept}"
+                f"step {step + 1}: {what} is not finite, nothing was updated and earlier checkpoints are good; "
                 "try a lower optimizer.lr, a longer optimizer.warmup_steps or mixed_precision=no"
             )
-        return int(signal_number), float(norm)
+        return _Agreed(int(signal_number), bool(any_fault), float(norm))
 
     def _count_overflow(self, step: int, overflowed: bool) -> None:
         self._overflows_in_a_row = self._overflows_in_a_row + 1 if overflowed else 0
@@ -281,6 +290,33 @@ class Loop:
             self.train_loader.global_batch,
             self.accelerator.is_main_process,
         )
+
+
+class _Fetched(NamedTuple):
+    """A batch, or why there is none."""
+
+    batch: Batch | None
+    waited_seconds: float
+    fault: AccentError | None
+
+
+class _Agreed(NamedTuple):
+    """What the processes know together after a backward pass."""
+
+    signal_number: int
+    """A signal that some process has received, or 0."""
+    fault: bool
+    """Some process cannot read its next batch."""
+    gradient_norm: float
+
+
+def _fetch(batches: Iterator[Batch]) -> _Fetched:
+    began = time.perf_counter()
+    try:
+        batch, fault = next(batches, None), None
+    except AccentError as error:
+        batch, fault = None, error
+    return _Fetched(batch, time.perf_counter() - began, fault)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

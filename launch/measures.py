@@ -17,12 +17,13 @@ from accent.metrics import (
     Figure,
     accent_eer,
     accent_eer_against,
+    accent_silhouette,
     classification,
     confusion_by_speaker,
     map_at_r,
-    silhouette,
     speaker_eer,
     speaker_probe,
+    speaker_silhouette,
 )
 
 ACCENT_HEAD = "accent_head"
@@ -65,7 +66,7 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
 
     Returns:
         Sections "classification", "verification", "retrieval", "leakage" of figures by name; "by_sex" and
-        "by_duration"; and "confusion" (rows are true accents).
+        "by_duration" with the groups that anybody is in; and "confusion" (rows are true accents).
 
     Raises:
         AccentError: the groups share a speaker, nobody is tested, or the training speakers have fewer than two accents.
@@ -87,7 +88,20 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
     mine = (tested.embedding_NE, tested.accent_N, speaker_N)
     theirs = (training.embedding_NE, training.accent_N, speaker_M)
 
-    everybody = np.ones(len(tested), dtype=bool)
+    def scored(rows_N: np.ndarray) -> dict[str, Any]:
+        return _classified(told, tested, speaker_N, rows_N, len(accents), seed)
+
+    def groups(rows_by_name: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        return {
+            name: {
+                "speakers": len(np.unique(speaker_N[rows_N])),
+                "recordings": int(rows_N.sum()),
+                "classification": scored(rows_N),
+            }
+            for name, rows_N in rows_by_name.items()
+            if rows_N.any()
+        }
+
     confusion = {
         name: confusion_by_speaker(tested.accent_N, answer, speaker_N, len(accents)).sum(0).tolist()
         for name, answer in told.items()
@@ -103,8 +117,8 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
         "retrieval": {
             "map_at_r_unseen": map_at_r(*mine, seed=seed),
             "map_at_r_unseen_among_training": map_at_r(*mine, *theirs, seed=seed),
-            "silhouette_accent_unseen": silhouette(tested.embedding_NE, tested.accent_N, speaker_N, seed=seed),
-            "silhouette_speaker_unseen": silhouette(tested.embedding_NE, speaker_N, speaker_N, seed=seed),
+            "silhouette_accent_unseen": accent_silhouette(*mine, seed=seed),
+            "silhouette_speaker_unseen": speaker_silhouette(tested.embedding_NE, speaker_N, seed=seed),
         },
         "leakage": {
             "speaker_probe_unseen_within_accent": speaker_probe(*mine, seed=seed),
@@ -112,21 +126,15 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
         },
     }
     return {
-        "classification": _classified(told, tested, speaker_N, everybody, len(accents), seed),
+        "classification": scored(np.ones(len(tested), dtype=bool)),
         **{
             section: {name: figure.to_mapping() for name, figure in figures.items()}
             for section, figures in sections.items()
         },
-        "by_sex": {
-            sex: _classified(told, tested, speaker_N, tested.sex_N == sex, len(accents), seed)
-            for sex in sorted(set(tested.sex_N))
-            if sex
-        },
-        "by_duration": {
-            name: _classified(told, tested, speaker_N, rows, len(accents), seed)
-            for name, low, high in DURATIONS
-            if (rows := (tested.seconds_N >= low) & (tested.seconds_N < high)).any()
-        },
+        "by_sex": groups({sex: tested.sex_N == sex for sex in ("female", "male")}),
+        "by_duration": groups(
+            {name: (tested.seconds_N >= low) & (tested.seconds_N < high) for name, low, high in DURATIONS}
+        ),
         "confusion": confusion,
     }
 
@@ -134,14 +142,14 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
 def _classified(
     told: Mapping[str, np.ndarray], tested: Recordings, speaker_N: np.ndarray, rows_N: np.ndarray, n: int, seed: int
 ) -> dict[str, dict[str, Any]]:
-    return {
-        classifier: {
-            name: figure.to_mapping()
-            for name, figure in classification(
-                tested.accent_N[rows_N], answer_N[rows_N], speaker_N[rows_N], n, seed=seed
-            ).items()
-        }
+    """Score every classifier on some of the tested recordings."""
+    scored = {
+        classifier: classification(tested.accent_N[rows_N], answer_N[rows_N], speaker_N[rows_N], n, seed=seed)
         for classifier, answer_N in told.items()
+    }
+    return {
+        classifier: {name: figure.to_mapping() for name, figure in figures.items()}
+        for classifier, figures in scored.items()
     }
 
 

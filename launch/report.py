@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from rich import box
 from rich.table import Table
 from sklearn.manifold import TSNE
 
@@ -25,7 +27,9 @@ yellow is darkened, to be seen on white."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 MOST_POINTS = 1_500
 MOST_NAMES = 24
-FAINT = 0.22
+FAINT = 0.4
+_NARROW: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
+"""Both tables fit a terminal of 80 columns."""
 
 TITLES = {
     "nearest_centroid": "nearest centroid",
@@ -36,16 +40,16 @@ TITLES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro-F1",
     "accent_eer_unseen": "accent EER, unseen pairs",
-    "accent_eer_unseen_against_training": "accent EER, unseen against training",
+    "accent_eer_unseen_against_training": "accent EER, unseen vs training",
     "speaker_eer_unseen": "speaker EER, unseen",
-    "speaker_eer_unseen_within_accent": "speaker EER, unseen, within accent",
-    "speaker_eer_training_within_accent": "speaker EER, training, within accent",
+    "speaker_eer_unseen_within_accent": "speaker EER in accent, unseen",
+    "speaker_eer_training_within_accent": "speaker EER in accent, training",
     "map_at_r_unseen": "MAP@R, unseen",
     "map_at_r_unseen_among_training": "MAP@R, unseen among training",
     "silhouette_accent_unseen": "silhouette by accent, unseen",
     "silhouette_speaker_unseen": "silhouette by speaker, unseen",
-    "speaker_probe_unseen_within_accent": "speaker probe, unseen, within accent",
-    "speaker_probe_training_within_accent": "speaker probe, training, within accent",
+    "speaker_probe_unseen_within_accent": "speaker probe in accent, unseen",
+    "speaker_probe_training_within_accent": "speaker probe in accent, training",
 }
 """What people read for each key of the report."""
 
@@ -57,38 +61,42 @@ def figures_table(report: Mapping[str, Any]) -> Table:
         report: what `launch.measures.measure` returns, with "title".
 
     Returns:
-        A table for the terminal; figures that are not defined say why in their row.
+        A table for the terminal, at most 80 columns wide; below it, why a value or an interval is missing.
     """
-    table = Table(title=report["title"], title_justify="left", header_style="bold")
+    table = Table(title=report["title"], title_justify="left", caption_justify="left", **_NARROW)
     table.add_column("figure", no_wrap=True)
     for column in ("value", "95 % interval", "chance", "majority"):
         table.add_column(column, justify="right", no_wrap=True)
-    for classifier, figures in report["classification"].items():
-        for name in ("accuracy", "macro_f1"):
-            table.add_row(f"{TITLES[classifier]}, {TITLES[name]}", *_cells(figures[name]))
-        table.add_section()
+    rows = [
+        (f"{TITLES[classifier]}, {TITLES[name]}", figures[name], name == "macro_f1")
+        for classifier, figures in report["classification"].items()
+        for name in ("accuracy", "macro_f1")
+    ]
     for section in ("verification", "retrieval", "leakage"):
-        for name, figure in report[section].items():
-            if figure["value"] is None:
-                table.add_row(TITLES[name], "-", *([""] * 3))
-                table.add_row(f"  [dim]{figure['reason']}[/dim]", *([""] * 4))
-            else:
-                table.add_row(TITLES[name], *_cells(figure))
-        table.add_section()
+        last = len(report[section]) - 1
+        rows += [(TITLES[name], figure, n == last) for n, (name, figure) in enumerate(report[section].items())]
+    reasons: list[str] = []
+    for title, figure, ends_section in rows:
+        note = ""
+        if figure["reason"]:
+            if figure["reason"] not in reasons:
+                reasons.append(figure["reason"])
+            note = f" ({reasons.index(figure['reason']) + 1})"
+        table.add_row(f"{title}{note}", *_cells(figure), end_section=ends_section)
+    table.caption = "\n".join(f"({number}) {reason}" for number, reason in enumerate(reasons, start=1))
     return table
 
 
 def groups_table(report: Mapping[str, Any]) -> Table:
     """Return the accuracies by sex and by duration, one row a group and one column a classifier."""
-    table = Table(title="accuracy by group", title_justify="left", header_style="bold")
+    table = Table(title="accuracy by group", title_justify="left", **_NARROW)
     table.add_column("group", no_wrap=True)
-    table.add_column("tested", no_wrap=True)
-    for classifier in report["classification"]:
-        table.add_column(TITLES[classifier], justify="right")
+    for column in ("speakers", "recordings", *(TITLES[name] for name in report["classification"])):
+        table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for section in ("by_sex", "by_duration"):
-        for group, classifiers in report[section].items():
-            accuracies = [figures["accuracy"] for figures in classifiers.values()]
-            table.add_row(group, accuracies[0]["basis"], *(_number(one["value"]) for one in accuracies))
+        for group, found in report[section].items():
+            accuracies = [_number(figures["accuracy"]["value"]) for figures in found["classification"].values()]
+            table.add_row(group, str(found["speakers"]), str(found["recordings"]), *accuracies)
         table.add_section()
     return table
 
@@ -121,8 +129,8 @@ def draw_space(path: Path, training: Recordings, tested: Recordings, accents: Se
     by_accent, by_speaker = figure.subplots(1, 2)
     n_training, n_tested = len(set(training.speaker_N)), len(set(tested.speaker_N))
     figure.suptitle(
-        f"Embedding space (t-SNE of cosine distances): {n_tested} unseen speakers, {int(unseen_N.sum())} recordings, "
-        f"among {n_training} training speakers, {int((~unseen_N).sum())} recordings",
+        f"Embedding space (t-SNE of cosine distances): {int(unseen_N.sum())} recordings of {n_tested} unseen speakers "
+        f"among {int((~unseen_N).sum())} of {n_training} training speakers",
         fontsize=13,
     )
     _scatter_accents(by_accent, point_N2, accent_N, unseen_N, accents)
@@ -176,10 +184,10 @@ def draw_fusion(path: Path, weights: Mapping[str, float]) -> Path:
     figure = Figure(figsize=(7, 0.45 * len(names) + 1.4), layout="constrained")
     axes = figure.subplots()
     bars = axes.barh(names, values, color=PALETTE[0])
-    axes.bar_label(bars, fmt="%.3f", padding=4)
-    axes.axvline(1 / len(names), color="#666666", linestyle="--", linewidth=1)
+    axes.bar_label(bars, fmt="%.3f", label_type="center", color="white")
+    axes.axvline(1 / len(names), color="black", linestyle="--", linewidth=1)
     axes.set_title(f"Fusion weights of {len(names)} feature families (dashed: equal weights)")
-    axes.margins(x=0.14)
+    axes.set_xlabel("share of the fused stream")
     axes.spines[["top", "right"]].set_visible(False)
     return _write(figure, path)
 
@@ -188,7 +196,7 @@ def _cells(figure: Mapping[str, Any]) -> list[str]:
     interval = figure["interval"]
     return [
         _number(figure["value"]),
-        f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-",
+        f"{interval[0]:.3f}-{interval[1]:.3f}" if interval else "-",
         _number(figure["chance"]),
         _number(figure["majority"]),
     ]
@@ -200,7 +208,8 @@ def _number(value: float | None) -> str:
 
 def _two_dimensions(embeddings_NE: np.ndarray, seed: int) -> np.ndarray:
     embeddings = unit_length(embeddings_NE)
-    perplexity = min(30.0, (len(embeddings) - 1) / 3)
+    # Van der Maaten & Hinton advise 5 to 50 neighbours; many of few points would blur them into one cloud.
+    perplexity = min(30.0, max(5.0, len(embeddings) / 8), (len(embeddings) - 1) / 3)
     return TSNE(metric="cosine", init="random", perplexity=perplexity, random_state=seed).fit_transform(embeddings)
 
 
@@ -276,17 +285,13 @@ def _draw_matrix(axes: Axes, counts_AA: np.ndarray, accents: Sequence[str]) -> N
     of_accent_A1 = counts_AA.sum(1, keepdims=True)
     share_AA = counts_AA / np.maximum(of_accent_A1, 1)
     axes.imshow(share_AA, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*counts_AA.shape):
-        if of_accent_A1[row, 0]:
-            axes.text(
-                column,
-                row,
-                f"{counts_AA[row, column]}\n{share_AA[row, column]:.0%}",
-                ha="center",
-                va="center",
-                fontsize=9,
-                color="white" if share_AA[row, column] > 0.55 else "black",
-            )
+    for row, column in zip(*np.nonzero(counts_AA), strict=True):
+        share = share_AA[row, column]
+        text = f"{counts_AA[row, column]}\n{share:.0%}"
+        colour = "white" if share > 0.55 else "black"
+        axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
+    for label in range(len(accents)):
+        axes.add_patch(Rectangle((label - 0.5, label - 0.5), 1, 1, fill=False, edgecolor="#555555", linewidth=1.2))
     axes.set_xticks(range(len(accents)), accents, rotation=35, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(accents)), [f"{name} ({n})" for name, n in zip(accents, of_accent_A1[:, 0], strict=True)])
     axes.set_xlabel("told")

@@ -17,7 +17,7 @@ from accelerate.utils import broadcast_object_list
 from accent.metrics import map_at_r
 from accent.metrics.classification import confusion_by_speaker, scores_of_confusion
 from accent.model.encoder import EnhancedAccentEncoder
-from launch.runtime import EveryRankError
+from launch.runtime import EveryRankError, together
 from shards.loader import EvaluationLoader
 
 SELECTION = "balanced_accuracy"
@@ -71,18 +71,19 @@ def hear(encoder: EnhancedAccentEncoder, loader: EvaluationLoader, accelerator: 
     was_training = encoder.training
     encoder.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
-    for batch in loader:
-        batch = batch.to(accelerator.device, non_blocking=True)
-        with accelerator.autocast():
-            output = encoder(batch.frames_BTD, batch.valid_BT)
-        rows = (output.embedding_BE.float(), output.accent_logits_BA.float(), batch.accent_B, batch.speaker_B)
-        # Rows are equally many on all processes, so the gathered tensors are equal too; invalid rows fall out below.
-        parts.append(tuple(accelerator.gather(tensor.contiguous()).cpu() for tensor in (*rows, batch.sample_B)))
+    with together(accelerator):
+        for batch in loader:
+            batch = batch.to(accelerator.device, non_blocking=True)
+            with accelerator.autocast():
+                output = encoder(batch.frames_BTD, batch.valid_BT)
+            rows = (output.embedding_BE.float(), output.accent_logits_BA.float(), batch.accent_B, batch.speaker_B)
+            parts.append((*rows, batch.sample_B))
     encoder.train(was_training)
     if not parts:
         nothing = np.zeros(0, np.int64)
         return Heard(np.zeros((0, 1)), np.zeros((0, 1)), nothing, nothing, nothing)
-    columns = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
+    # All processes have equally many batches and rows, so these tensors are of one shape; invalid rows fall out below.
+    columns = [accelerator.gather(torch.cat(column)).cpu().numpy() for column in zip(*parts, strict=True)]
     sample = columns[4]
     order = np.argsort(sample, kind="stable")[np.count_nonzero(sample < 0) :]
     if (np.diff(sample[order]) == 0).any():

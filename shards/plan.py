@@ -16,9 +16,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import accent.audio
+import accent.features
 from accent.configuration import to_mapping
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
@@ -36,6 +39,8 @@ from shards.manifest import (
 from shards.parts import PARTS_FOLDER, remove_parts
 from shards.writer import TEMPORARY_SUFFIX, to_json, write_atomically
 
+_LIBRARIES = ("librosa", "numpy", "praat-parselmouth", "pyloudnorm", "scipy", "soundfile", "soxr")
+"""Those whose version may move the features' last digits."""
 LOCK_NAME = ".lock"
 PLAN_NAME = "plan.json"
 _logger = logging.getLogger(__name__)
@@ -130,7 +135,8 @@ def begin(root: Path, plan: Plan) -> ShardSet | None:
         The shard set if it is complete and made by this plan; nothing if there is work to do.
 
     Raises:
-        AccentError: the folder holds the set of another plan, or shards of unknown origin.
+        AccentError: the folder holds the set of another plan, shards of unknown origin, or half a set that other
+            code or libraries made.
     """
     record = root / PARTS_FOLDER / PLAN_NAME
     if (root / MANIFEST_NAME).exists():
@@ -141,6 +147,7 @@ def begin(root: Path, plan: Plan) -> ShardSet | None:
     if record.exists():
         known = json.loads(record.read_text(encoding="utf-8"))
         _same_plan(root, plan, known["fingerprint"], known["configuration"])
+        _same_program(root, known["made_with"])
     else:
         alien = sorted(root.glob("shard-*.tar"))
         if alien:
@@ -148,9 +155,17 @@ def begin(root: Path, plan: Plan) -> ShardSet | None:
                 f"{alien[0]}: a shard without a manifest lies in the output folder; delete it or choose another folder"
             )
         record.parent.mkdir(exist_ok=True)
-        write_atomically(record, to_json({"fingerprint": plan.fingerprint, "configuration": plan.configuration}))
+        wanted = {"fingerprint": plan.fingerprint, "configuration": plan.configuration, "made_with": made_with()}
+        write_atomically(record, to_json(wanted))
     remove_temporaries(root)
     return None
+
+
+def made_with() -> dict[str, str]:
+    """Return what decides the values beside the configuration: versions of libraries, a hash of the feature code."""
+    files = [Path(accent.audio.__file__), *Path(accent.features.__file__).parent.rglob("*.py")]
+    code = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files)))
+    return {**{library: version(library) for library in _LIBRARIES}, "feature code": code.hexdigest()[:12]}
 
 
 def remove_temporaries(root: Path) -> None:
@@ -236,6 +251,16 @@ def _same_plan(root: Path, plan: Plan, fingerprint: str, configuration: Mapping[
     raise AccentError(
         f"{root}: holds shards of another corpus or configuration ({why}); choose another folder or delete this one"
     )
+
+
+def _same_program(root: Path, theirs: Mapping[str, str]) -> None:
+    ours = made_with()
+    differing = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
+    if differing:
+        why = ", ".join(f"{name} {theirs.get(name)} then and {ours.get(name)} now" for name in differing)
+        raise AccentError(
+            f"{root}: half a shard set, begun with other software ({why}); delete the folder and featurize again"
+        )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """From prepared speech to feature frames: backend, kept region, phones, utterance values.
 
-Cost: the backend's; about 125 ms a second of sound for `reference`.
+Cost: the backend's; 120-150 ms a second of sound for `reference` on one core.
 
 Shape legend: T frames of 10 ms, D columns of the schema.
 """

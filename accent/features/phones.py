@@ -44,7 +44,7 @@ def read_phone_intervals(textgrid_path: Path) -> list[tuple[float, float, str]]:
     """Read the phones of a TextGrid.
 
     Long and short text formats are read, in UTF-8 or UTF-16.  An annotated label `CPL,PPL,e` (canonical phone,
-    perceived phone, error) counts as its canonical phone.
+    perceived phone, error) counts as its canonical phone.  A short text that ends too early is read as far as it goes.
 
     Args:
         textgrid_path: a TextGrid with an interval tier named "phones".

@@ -42,8 +42,8 @@ def contrastive_loss(
         has_positive_B = positive_BN.any(dim=1)
         logits_BN = full_precision(anchors.embedding_NE) @ full_precision(keys.embedding_NE).T / temperature
 
-        # A row with nothing to sum over would give -inf and NaN gradients; it takes every key and is then left out.
-        candidate_BN = positive_BN | negative_BN | ~has_positive_B[:, None]
+        # A row with no key at all gives -inf here, whose gradient logsumexp defines as 0; it is left out below.
+        candidate_BN = positive_BN | negative_BN
         normaliser_B = torch.logsumexp(logits_BN.masked_fill(~candidate_BN, -torch.inf), dim=1)
         attraction_B = (logits_BN * positive_BN).sum(dim=1) / positive_BN.sum(dim=1).clamp(min=1)
         loss_B = torch.where(has_positive_B, normaliser_B - attraction_B, 0.0)

@@ -16,7 +16,7 @@ from accent.metrics.classification import (
 )
 from accent.metrics.figure import Figure
 from accent.metrics.leakage import speaker_probe
-from accent.metrics.retrieval import map_at_r, silhouette
+from accent.metrics.retrieval import accent_silhouette, map_at_r, speaker_silhouette
 from accent.metrics.verification import accent_eer, accent_eer_against, equal_error_rate, speaker_eer
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Figure",
     "accent_eer",
     "accent_eer_against",
+    "accent_silhouette",
     "classification",
     "confusion_by_speaker",
     "equal_error_rate",
@@ -31,7 +32,7 @@ __all__ = [
     "map_at_r",
     "nearest_centroid",
     "nearest_neighbours",
-    "silhouette",
     "speaker_eer",
     "speaker_probe",
+    "speaker_silhouette",
 ]

@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.metrics.figure import RESAMPLES, Figure, percentile_interval, speaker_draws, unit_length
+from accent.metrics.figure import RESAMPLES, Figure, percentile_interval, speaker_draws, unit_length, why_no_interval
 
 NEIGHBOURS = 10
 
@@ -141,14 +141,10 @@ def classification(
         if n_speakers > 1
         else None
     )
-    return {
-        name: Figure(
-            float(value[name]),
-            percentile_interval(drawn[name]) if drawn else None,
-            float(chance[name]),
-            float(majority[name]),
-            basis=f"{n_speakers} speaker{'s' * (n_speakers != 1)}, {len(accent_N)} utterances",
-            reason=None if drawn else "one speaker has no interval",
-        )
-        for name in value
-    }
+    basis = f"{n_speakers} speaker{'s' * (n_speakers != 1)}, {len(accent_N)} utterances"
+    figures = {}
+    for name in value:
+        interval = percentile_interval(drawn[name]) if drawn else None
+        reason = None if interval else why_no_interval(n_speakers)
+        figures[name] = Figure(float(value[name]), interval, float(chance[name]), float(majority[name]), basis, reason)
+    return figures

@@ -51,12 +51,13 @@ def speaker_draws(n_speakers: int, resamples: int = RESAMPLES, seed: int = 0) ->
 
 
 def percentile_interval(values_R: np.ndarray) -> tuple[float, float] | None:
-    """Return the central 95 % of the values that are defined, or `None` where none is."""
-    defined = values_R[np.isfinite(values_R)]
-    if not len(defined):
-        return None
-    low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    """Return the central 95 % of what the draws gave, or `None` where every draw gave the same.
+
+    Speakers who all score alike, five of five wrong, do not show how much others would differ: an interval of no width
+    would claim a certainty that is not there.
+    """
+    low, high = np.quantile(values_R, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return None if np.isclose(low, high, rtol=0, atol=1e-12) else (float(low), float(high))
 
 
 def mean_over_speakers_interval(
@@ -70,7 +71,7 @@ def mean_over_speakers_interval(
         seed: of the draws.
 
     Returns:
-        (low, high), or `None` with fewer than two speakers.
+        (low, high), or `None` with fewer than two speakers and where all score alike.
     """
     speakers, position_N = np.unique(speaker_N, return_inverse=True)
     if len(speakers) < 2:
@@ -86,6 +87,11 @@ def unit_length(embeddings_NE: np.ndarray) -> np.ndarray:
     embeddings = np.asarray(embeddings_NE, dtype=np.float64)
     norm = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return embeddings / np.where(norm == 0, 1, norm)
+
+
+def why_no_interval(n_speakers: int) -> str:
+    """Say why draws of so many speakers gave no interval."""
+    return "one speaker has no interval" if n_speakers < 2 else "every speaker scores alike: no interval"
 
 
 def thin(speaker_N: np.ndarray, most: int, seed: int = 0) -> np.ndarray:

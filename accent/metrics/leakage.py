@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.metrics.figure import Figure, mean_over_speakers_interval, thin, undefined
+from accent.metrics.figure import Figure, mean_over_speakers_interval, thin, undefined, why_no_interval
 
 FOLDS = 5
 MOST_UTTERANCES = 2_000
@@ -57,10 +57,13 @@ def speaker_probe(
     if not right:
         return undefined("no accent has two speakers with two utterances each")
     all_right, all_speakers = np.concatenate(right).astype(float), np.concatenate(speakers)
+    interval = mean_over_speakers_interval(all_right, all_speakers, seed)
+    n_speakers = len(np.unique(all_speakers))
     return Figure(
         float(all_right.mean()),
-        mean_over_speakers_interval(all_right, all_speakers, seed),
+        interval,
         chance=float(np.concatenate(chance).mean()),
         majority=float(np.concatenate(majority).mean()),
-        basis=f"{len(np.unique(all_speakers))} speakers of {len(right)} accents, {len(all_right)} utterances",
+        basis=f"{n_speakers} speakers of {len(right)} accents, {len(all_right)} utterances",
+        reason=None if interval else why_no_interval(n_speakers),
     )

@@ -7,7 +7,7 @@ queries against 2,000 references take about half a second.
 import numpy as np
 from sklearn.metrics import silhouette_score
 
-from accent.metrics.figure import Figure, mean_over_speakers_interval, thin, undefined, unit_length
+from accent.metrics.figure import Figure, mean_over_speakers_interval, thin, undefined, unit_length, why_no_interval
 
 MOST_UTTERANCES = 2_000
 BLOCK = 256
@@ -72,39 +72,78 @@ def map_at_r(
         interval,
         chance=float(random_N[answered].mean()),
         basis=basis,
-        reason=None if interval else "one speaker has no interval",
+        reason=None if interval else why_no_interval(len(np.unique(speaker[answered]))),
     )
 
 
-def silhouette(
+def accent_silhouette(
     embeddings_NE: np.ndarray,
-    label_N: np.ndarray,
+    accent_N: np.ndarray,
     speaker_N: np.ndarray,
     most_utterances: int = MOST_UTTERANCES,
     seed: int = 0,
 ) -> Figure:
-    """Return the mean silhouette width in cosine distance: 1 for tight clusters apart, 0 for none, below 0 for mixed.
+    """Return the mean silhouette width of the accents, each recording measured against other speakers only.
 
-    By accent, recordings of one speaker count as neighbours like any others: read it beside the silhouette by speaker.
-    Source: Rousseeuw, Silhouettes, J. Comput. Appl. Math. 20, 1987.
+    With a the mean cosine distance to the OTHER speakers of a recording's accent and b that to the nearest other accent,
+    the width is (b - a) / max(a, b): 1 for tight accents apart, 0 for none, below 0 for mixed ones.  The usual silhouette
+    would count a speaker's own recordings in a, and call a space of speakers a space of accents.  Source: Rousseeuw,
+    Silhouettes, J. Comput. Appl. Math. 20, 1987; the restriction to other speakers is ours.
 
     Args:
         embeddings_NE: one embedding an utterance.
-        label_N: the clusters: accents, or speakers.
-        speaker_N: the speakers, over whom utterances are left out evenly above `most_utterances`.
-        most_utterances: how many are kept.
+        accent_N: the accents.
+        speaker_N: the speakers.
+        most_utterances: above it, utterances are left out evenly over the speakers.
         seed: of that choice.
 
     Returns:
-        The figure; without a value for a single cluster or clusters of one.
+        The mean over recordings whose accent has another speaker; without a value where there is none, or one accent.
     """
     rows = thin(speaker_N, most_utterances, seed)
-    label = label_N[rows]
-    n_labels = len(np.unique(label))
-    if not 2 <= n_labels < len(label):
-        return undefined("one cluster" if n_labels < 2 else "no cluster has two utterances", 0.0)
-    value = silhouette_score(unit_length(embeddings_NE[rows]), label, metric="cosine")
-    return Figure(float(value), chance=0.0, basis=f"{len(rows)} utterances, {n_labels} clusters")
+    embeddings, speaker = unit_length(embeddings_NE[rows]), speaker_N[rows]
+    accents, accent = np.unique(accent_N[rows], return_inverse=True)
+    if len(accents) < 2:
+        return undefined("one accent", 0.0)
+    distance_nn = 1 - embeddings @ embeddings.T
+    of_accent_nA = np.eye(len(accents))[accent]
+    another = (speaker[:, None] != speaker) & (accent[:, None] == accent)
+    n_others = another.sum(1)
+    measured = n_others > 0
+    if not measured.any():
+        return undefined("no two speakers share an accent", 0.0)
+    own = (distance_nn * another).sum(1)[measured] / n_others[measured]
+    mean_nA = distance_nn @ of_accent_nA / of_accent_nA.sum(0)
+    nearest = np.where(of_accent_nA == 1, np.inf, mean_nA).min(1)[measured]
+    larger = np.maximum(own, nearest)
+    width = np.divide(nearest - own, larger, out=np.zeros_like(own), where=larger > 0)
+    interval = mean_over_speakers_interval(width, speaker[measured], seed)
+    reason = None if interval else why_no_interval(len(np.unique(speaker[measured])))
+    return Figure(float(width.mean()), interval, 0.0, basis=f"{len(width)} utterances", reason=reason)
+
+
+def speaker_silhouette(
+    embeddings_NE: np.ndarray, speaker_N: np.ndarray, most_utterances: int = MOST_UTTERANCES, seed: int = 0
+) -> Figure:
+    """Return the mean silhouette width of the speakers in cosine distance: how far each is a cluster of their own.
+
+    Source: Rousseeuw, as above.  A space of accents, not of speakers, has a width near 0.
+
+    Args:
+        embeddings_NE: one embedding an utterance.
+        speaker_N: the speakers.
+        most_utterances: above it, utterances are left out evenly over the speakers.
+        seed: of that choice.
+
+    Returns:
+        The figure; without a value for a single speaker or where nobody has two utterances.
+    """
+    rows = thin(speaker_N, most_utterances, seed)
+    n_speakers = len(np.unique(speaker_N[rows]))
+    if not 2 <= n_speakers < len(rows):
+        return undefined("there is one speaker" if n_speakers < 2 else "no speaker has two utterances", 0.0)
+    value = silhouette_score(unit_length(embeddings_NE[rows]), speaker_N[rows], metric="cosine")
+    return Figure(float(value), chance=0.0, basis=f"{n_speakers} speakers, {len(rows)} utterances")
 
 
 def _average_precision_at_r(found_nM: np.ndarray, relevant_n: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Corpora: L2-ARCTIC as distributed, any tree in its layout, any table, and speech synthesised on the spot.
 
-`open_corpus` lists a corpus without opening its sound.  Cost: about a second for 27,000 utterances, most of it spent
+`open_corpus` lists a corpus without opening its sound.  Cost: about two seconds for 27,000 utterances, most of it spent
 on reading the transcripts.
 """
 

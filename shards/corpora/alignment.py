@@ -19,7 +19,7 @@ from shards.corpora.espeak import Spoken
 Interval = tuple[float, float, str]
 """Start and end in seconds, and a label; an empty label is a pause."""
 
-_SILENCE = 0.03
+_SILENCE = 0.05
 """Below this share of the utterance's peak there is no speech; f4 has an echo of up to that much in the closures."""
 
 _STOPS = frozenset(["p", "b", "t", "d", "k", "ɡ", "ʔ", "ts", "tʃ", "dʒ", "tɕ", "dʑ"])
@@ -107,15 +107,16 @@ def phone_intervals(spoken: Spoken, language: str) -> list[Interval]:
     word_starts = [sample for sample, _, _ in spoken.words]
     starts: list[int] = []
     before = -1
-    for first, ipa in phones:
-        opening = [start for start in word_starts if before < start <= first]
-        start = opening[0] if opening else first
-        if not opening and _letters(ipa) in _STOPS and starts:
-            start = _closure(spoken, starts[-1], first)
+    for start, event, ipa in phones:
+        opening = [word for word in word_starts if before < word <= event]
+        if opening:
+            start = opening[0]
+        elif _letters(ipa) in _STOPS and starts:
+            start = _closure(spoken, starts[-1], start)
         starts.append(start)
-        before = first
+        before = event
     intervals: list[Interval] = []
-    for (start, stop), (_, ipa) in zip(pairwise([*starts, len(spoken.samples_N)]), phones, strict=True):
+    for (start, stop), (_, _, ipa) in zip(pairwise([*starts, len(spoken.samples_N)]), phones, strict=True):
         symbols = arpabet(ipa, language) or [""]
         edges = np.linspace(start, stop, len(symbols) + 1) / spoken.rate
         intervals += [
@@ -124,18 +125,18 @@ def phone_intervals(spoken: Spoken, language: str) -> list[Interval]:
     return [(start, stop, symbol) for start, stop, symbol in intervals if stop > start]
 
 
-def _named_phones(spoken: Spoken) -> list[tuple[int, str]]:
-    """Return phones and pauses, without marks of language, nameless glides given to the phone they lead to."""
+def _named_phones(spoken: Spoken) -> list[tuple[int, int, str]]:
+    """Return (start, event, IPA) of phones and pauses; a phone starts with the nameless glide that leads to it."""
     events = [(first, ipa) for first, ipa in spoken.phones if not ipa.startswith("(")]
-    phones: list[tuple[int, str]] = []
+    phones: list[tuple[int, int, str]] = []
     glide: int | None = None
     for position, (first, ipa) in enumerate(events):
         following = events[position + 1][0] if position + 1 < len(events) else None
-        if not ipa and following is not None and len(_sounding(spoken, first, following)):
+        if not ipa and following is not None and (glide is not None or len(_sounding(spoken, first, following))):
             glide = first if glide is None else glide
             continue
-        # Before a pause it is the end of the phone that went before.
-        phones.append((first if glide is None or not ipa else glide, ipa))
+        # Before the pause at the end it is the rest of the last phone.
+        phones.append((first if glide is None or not ipa else glide, first, ipa))
         glide = None
     return phones
 

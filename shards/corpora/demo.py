@@ -3,7 +3,7 @@
 Synthetic caricatures: good for trying the machinery, no evidence about accents.  Every accent has the same voices, so
 the voice says nothing about the accent.  The same arguments give the same bytes on every run: the speech is made in a
 process of its own (see `espeak`), written beside the folder and moved into place when it is whole.
-Cost: 192 utterances, 480 s of speech, in about 1 s.
+Cost: 192 utterances, 480 s of speech, in 1 to 3 s.
 """
 
 import json
@@ -109,6 +109,8 @@ def make_demo_corpus(
     prompts: int = 8,
 ) -> Path:
     """Synthesise the demo corpus, or find it there already.
+
+    It starts a process: a script calls it under `if __name__ == "__main__":`.
 
     Args:
         folder: where the corpus goes: a tree with `speakers.tsv`, wav/ (16-bit, 22.05 kHz), transcript/ and textgrid/.

@@ -5,7 +5,7 @@ as well), and ROOT/suitcase_corpus/{wav,transcript,...} with one spontaneous sto
 lower case.  The two parts are never mixed: `part` chooses.
 
 Source: Zhao et al., "L2-ARCTIC: A Non-Native English Speech Corpus", Interspeech 2018; documentation of v5.0.
-Cost: a second for the 26,867 utterances.
+Cost: about two seconds for the 26,867 utterances.
 """
 
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 Columns: path, speaker, accent; and where there are any, utterance (or key: name of the utterance, else the file name),
 prompt, text, textgrid, sex (or gender), split; every other column goes along with the utterance.  Paths are relative
-to the table's folder.  Cost: about 50 microseconds a row; the transcripts are in the table, and no sound is opened.
+to the table's folder.  Cost: about 80 microseconds a row; the transcripts are in the table, and no sound is opened.
 """
 
 import os

@@ -7,15 +7,12 @@ P pulses, H harmonics.
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.signal import lfilter
-
-Samples = npt.NDArray[np.float64]
 
 RATE = 16_000
 
 
-def alternating_pulse_times(period: float, jitter: float, seconds: float, start: float = 0.0) -> Samples:
+def alternating_pulse_times(period: float, jitter: float, seconds: float, start: float = 0.0) -> np.ndarray:
     """Return pulse times [P] in seconds whose periods are period x (1 + jitter / 2) and x (1 - jitter / 2) in turn.
 
     Neighbouring periods differ by jitter x period every time and their mean is `period`, so local jitter is `jitter`.
@@ -27,12 +24,12 @@ def alternating_pulse_times(period: float, jitter: float, seconds: float, start:
     return start + np.concatenate([[0.5 * period], 0.5 * period + np.cumsum(periods)])
 
 
-def alternating_amplitudes(n_pulses: int, shimmer: float) -> Samples:
+def alternating_amplitudes(n_pulses: int, shimmer: float) -> np.ndarray:
     """Return amplitudes [P] that alternate about 1 so that local shimmer is `shimmer`."""
     return 1 + 0.5 * shimmer * (-1.0) ** np.arange(n_pulses)
 
 
-def pulses(times_P: Samples, amplitudes_P: Samples, seconds: float, width: float = 1.5e-4) -> Samples:
+def pulses(times_P: np.ndarray, amplitudes_P: np.ndarray, seconds: float, width: float = 1.5e-4) -> np.ndarray:
     """Return [N] samples with a Gaussian pulse at each time; `width` is its standard deviation in seconds.
 
     The default is smooth enough that a time between two samples stays exact, and short enough to have harmonics up to
@@ -49,7 +46,7 @@ def pulses(times_P: Samples, amplitudes_P: Samples, seconds: float, width: float
 
 def harmonics(
     f0: float, seconds: float, db_per_octave: float = 0.0, highest_hz: float = 7_600.0, seed: int = 0
-) -> Samples:
+) -> np.ndarray:
     """Return [N] a sum of all harmonics of `f0` up to `highest_hz`, levels falling by `db_per_octave`.
 
     Phases are random (seeded), so that the signal has no pulse for an analysis to hide in.
@@ -58,7 +55,7 @@ def harmonics(
     return harmonics_at_levels(f0, levels_H.tolist(), seconds, seed)
 
 
-def harmonics_at_levels(f0: float, levels_db: Sequence[float], seconds: float, seed: int = 0) -> Samples:
+def harmonics_at_levels(f0: float, levels_db: Sequence[float], seconds: float, seed: int = 0) -> np.ndarray:
     """Return [N] a sum of the first harmonics of `f0` at the given levels in dB (0 dB is amplitude 1)."""
     clock_N = np.arange(round(seconds * RATE)) / RATE
     phases_H = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(levels_db))
@@ -68,7 +65,7 @@ def harmonics_at_levels(f0: float, levels_db: Sequence[float], seconds: float, s
     return samples_N
 
 
-def noise(seconds: float, db_per_octave: float = 0.0, seed: int = 0) -> Samples:
+def noise(seconds: float, db_per_octave: float = 0.0, seed: int = 0) -> np.ndarray:
     """Return [N] Gaussian noise whose power per hertz falls by `db_per_octave` (flat below 20 Hz), of unit power."""
     n_samples = round(seconds * RATE)
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(n_samples))
@@ -77,14 +74,14 @@ def noise(seconds: float, db_per_octave: float = 0.0, seed: int = 0) -> Samples:
     return samples_N / np.sqrt(np.mean(samples_N**2))
 
 
-def harmonics_plus_noise(f0: float, hnr_db: float, seconds: float, seed: int = 0) -> Samples:
+def harmonics_plus_noise(f0: float, hnr_db: float, seconds: float, seed: int = 0) -> np.ndarray:
     """Return [N] a periodic sound plus white noise at a known ratio of their powers."""
     periodic_N = harmonics(f0, seconds, db_per_octave=-6.0, seed=seed)
     periodic_N /= np.sqrt(np.mean(periodic_N**2))
     return periodic_N + noise(seconds, seed=seed + 1) * 10 ** (-hnr_db / 20)
 
 
-def resonate(source_N: Samples, formants: Sequence[float], bandwidths: Sequence[float]) -> Samples:
+def resonate(source_N: np.ndarray, formants: Sequence[float], bandwidths: Sequence[float]) -> np.ndarray:
     """Return the source [N] after a cascade of two-pole resonators (hertz), each with gain 1 at 0 Hz (Klatt 1980)."""
     filtered_N = source_N
     for frequency, bandwidth in zip(formants, bandwidths, strict=True):
@@ -100,7 +97,7 @@ def vowel(
     seconds: float,
     bandwidths: Sequence[float] = (60.0, 90.0, 120.0, 150.0, 200.0),
     db_per_octave: float = -12.0,
-) -> Samples:
+) -> np.ndarray:
     """Return [N] a steady vowel: a harmonic source of known slope through resonators at `formants` hertz, peak 0.5."""
     source_N = harmonics(f0, seconds, db_per_octave)
     vowel_N = resonate(source_N, formants, tuple(bandwidths)[: len(formants)])

@@ -233,8 +233,9 @@ def test_a_damaged_flac_is_refused(tmp_path: Path) -> None:
         (np.tile([0.5, -0.5], 130 * 8000), "too long"),
         (np.where(np.arange(16_000) == 5000, np.nan, 0.1), "1 of 16000 samples are no finite numbers"),
         (np.where(np.arange(16_000) == 5000, np.inf, 0.1), "1 of 16000 samples are no finite numbers"),
+        (np.tile([1e30, -1e30], 8000), "times full scale"),
     ],
-    ids=["empty", "silence", "offset", "dither", "short", "long", "nan", "infinite"],
+    ids=["empty", "silence", "offset", "dither", "short", "long", "nan", "infinite", "huge"],
 )
 @pytest.mark.parametrize("config", [AudioConfig(), NOTHING], ids=["default", "nothing"])
 def test_unusable_sound_is_refused_with_its_reason(

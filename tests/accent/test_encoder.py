@@ -75,6 +75,13 @@ def test_padding_changes_no_embedding(
     assert not batched.target_mask_BTD[0, length:].any()
 
 
+def test_padding_changes_no_embedding_of_the_base_preset() -> None:
+    encoder, frames_BTD = build(ModelConfig()), speech_like(1, 203)
+    padded_BTD = torch.nn.functional.pad(frames_BTD, (0, 0, 0, 160), value=7.0)
+    padded = encode(encoder, padded_BTD, torch.arange(363)[None] < 203)
+    torch.testing.assert_close(padded.embedding_BE, encode(encoder, frames_BTD).embedding_BE, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("preset", ["tiny", "base"])
 def test_padding_changes_no_embedding_beyond_rounding_in_float64(preset: str) -> None:
     encoder = build(ModelConfig.from_preset(preset)).double()

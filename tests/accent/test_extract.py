@@ -58,7 +58,7 @@ def test_columns_have_the_values_a_phonetician_expects(features: Features) -> No
     voiced = np.isfinite(column(features, "f0_hz"))
     assert 0.3 < voiced.mean() < 0.9
     assert 75 <= np.nanmedian(column(features, "f0_hz")) <= 200  # a man
-    medians = [np.median(column(features, f"f{number}_hz")[voiced]) for number in (1, 2, 3, 4)]
+    medians = [np.nanmedian(column(features, f"f{number}_hz")[voiced]) for number in (1, 2, 3, 4)]
     for median, (low, high) in zip(medians, [(250, 800), (900, 2200), (2000, 3200), (2900, 4500)], strict=True):
         assert low < median < high
     assert 0 < np.nanmedian(column(features, "hnr_db")[voiced]) < 30
@@ -83,7 +83,7 @@ def test_trimming_chooses_frames_and_changes_no_value() -> None:
     trimmed, whole = (
         prepare_speech(samples, RATE, AudioConfig(trim_db=trim_db, loudness_lufs=None)) for trim_db in (30.0, None)
     )
-    assert 0 < trimmed.first_frame and trimmed.n_frames < whole.n_frames
+    assert trimmed.first_frame > 0 and trimmed.n_frames < whole.n_frames
     np.testing.assert_array_equal(extract(trimmed, CONFIG).frames_TD, extract(whole, CONFIG).frames_TD[trimmed.kept])
 
 
@@ -92,7 +92,9 @@ def test_halving_the_recording_shifts_intensity_and_changes_nothing_else(saa: Pa
     loud, quiet = (extract(prepare_speech(gain * samples, RATE, CONFIG.audio), CONFIG) for gain in (1.0, 0.5))
     difference = quiet.frames_TD - loud.frames_TD
     intensity = column_index("intensity_db")
-    np.testing.assert_allclose(difference[:, intensity], -20 * np.log10(2), atol=1e-4)
+    sounding = np.isfinite(loud.frames_TD[:, intensity])
+    assert sounding.mean() > 0.9  # the file begins with digital silence
+    np.testing.assert_allclose(difference[sounding, intensity], -20 * np.log10(2), atol=1e-4)
     for family in FAMILIES:
         at = SLICES[family.name]
         kept = np.setdiff1d(np.arange(at.start, at.stop), [intensity])

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
-from sklearn.metrics import balanced_accuracy_score, f1_score, roc_curve
+from sklearn.metrics import balanced_accuracy_score, f1_score, roc_curve, silhouette_score
 
 from accent.metrics import (
     CLASSIFIERS,
     accent_eer,
     accent_eer_against,
+    accent_silhouette,
     classification,
     confusion_by_speaker,
     equal_error_rate,
     map_at_r,
-    silhouette,
     speaker_eer,
     speaker_probe,
+    speaker_silhouette,
 )
 from accent.metrics.figure import mean_over_speakers_interval, speaker_draws, thin
 from accent.metrics.retrieval import _random_order
@@ -153,6 +154,12 @@ def test_one_speaker_has_no_interval_and_says_so():
     figure = classification(np.array([0, 0]), np.array([0, 1]), np.array([3, 3]), 2)["accuracy"]
     assert figure.interval is None and "one speaker" in figure.reason
     assert mean_over_speakers_interval(np.ones(3), np.zeros(3)) is None
+
+
+def test_speakers_who_all_score_alike_give_no_interval():
+    accent_N, speaker_N = labels(5, 1, 6)
+    figure = classification(accent_N, (accent_N + 1) % 5, speaker_N, 5)["accuracy"]
+    assert figure.value == 0 and figure.interval is None and "alike" in figure.reason
 
 
 @pytest.mark.parametrize("most", [60, 100, 119])
@@ -315,19 +322,35 @@ def test_chance_of_map_at_r_is_the_mean_over_random_orders():
     assert np.mean(means) == pytest.approx(expected, abs=0.006)
 
 
-def test_silhouette_is_one_for_tight_clusters_and_zero_for_none():
+@pytest.mark.parametrize("seed", range(3))
+def test_accent_silhouette_equals_sklearns_where_everybody_speaks_once(seed):
+    embeddings, accent, _ = random_space(seed)
+    expected = silhouette_score(embeddings, accent, metric="cosine")
+    assert accent_silhouette(embeddings, accent, np.arange(len(accent))).value == pytest.approx(expected)
+
+
+def test_silhouette_is_one_for_tight_accents_and_nought_for_none():
     tight, accent, speaker = accent_clusters(0, speakers=3, noise=1e-4)
-    assert silhouette(tight, accent, speaker).value == pytest.approx(1, abs=1e-3)
-    assert abs(silhouette(tight, speaker, speaker).value) < 0.2
+    assert accent_silhouette(tight, accent, speaker).value == pytest.approx(1, abs=1e-3)
+    assert abs(speaker_silhouette(tight, speaker).value) < 0.2
     loose, accent, speaker = random_space(0, 3, 10, 10, 32)
-    assert abs(silhouette(loose, accent, speaker).value) < 0.02
+    assert abs(accent_silhouette(loose, accent, speaker).value) < 0.05
+
+
+def test_speaker_identity_alone_gives_no_accent_silhouette():
+    embeddings, accent, speaker = speaker_clusters(13, speakers=3)
+    assert speaker_silhouette(embeddings, speaker).value > 0.95
+    assert silhouette_score(embeddings, accent, metric="cosine") > 0.2  # what counting the speaker's own would give
+    assert accent_silhouette(embeddings, accent, speaker).value < 0.1
 
 
 def test_silhouette_of_one_cluster_is_missing_with_a_reason():
     embeddings, accent, speaker = random_space(0, n_accents=1)
-    assert silhouette(embeddings, accent, speaker).reason == "one cluster"
-    alone = np.arange(len(accent))
-    assert silhouette(embeddings, alone, alone).reason == "no cluster has two utterances"
+    assert accent_silhouette(embeddings, accent, speaker).reason == "one accent"
+    embeddings, accent, speaker = random_space(0, speakers=1)
+    assert accent_silhouette(embeddings, accent, speaker).reason == "no two speakers share an accent"
+    assert speaker_silhouette(embeddings, np.arange(len(accent))).reason == "no speaker has two utterances"
+    assert speaker_silhouette(embeddings, np.zeros(len(accent))).reason == "there is one speaker"
 
 
 # --- leakage ----------------------------------------------------------------------------------------------------------

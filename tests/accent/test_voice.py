@@ -159,7 +159,7 @@ def test_cepstral_frames_are_centred_on_the_grid() -> None:
     # A voice that swells and fades about frame 50, in noise; the sound is its own mirror image.
     clock_N = (np.arange(2 * 50 * HOP + 1) - 50 * HOP) / SAMPLE_RATE
     hiss_N = np.random.default_rng(5).standard_normal(50 * HOP)
-    voice_N = sum(np.cos(2 * np.pi * 120 * number * clock_N) for number in range(1, 40))
+    voice_N = np.sum([np.cos(2 * np.pi * 120 * number * clock_N) for number in range(1, 40)], axis=0)
     sound_N = voice_N * np.exp(-0.5 * (clock_N / 0.1) ** 2)
     sound_N += 0.3 * np.concatenate([hiss_N, [0.0], hiss_N[::-1]])
     prominence_T = voice.cepstral_peak_prominence(sound_N, CONFIG)

@@ -52,7 +52,7 @@ def small_loaders(shards: Path) -> tuple[TrainingLoader, EvaluationLoader]:
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, number: int, do: object) -> None:
-    """Have the training loader call `do` before it yields the batch of a step."""
+    """Have the training loader call `do` before it yields a step's batch, which is during the step before."""
     genuine = TrainingLoader.steps
 
     def steps(loader: TrainingLoader, first: int, last: int) -> Iterator[Batch]:
@@ -154,15 +154,15 @@ def test_the_curves_hold_every_loss_and_measure_by_name(uninterrupted):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("step", [7, 11])
+@pytest.mark.parametrize("step", [8, 12])
 def test_a_run_stopped_by_a_signal_goes_on_bit_for_bit(shards, uninterrupted, tmp_path, monkeypatch, number, step):
-    # Step 11 ends where a validation is due: it must be made up for.
+    # After step 12 a validation is due: it must be made up for.
     run = tmp_path / "run"
     at_step(monkeypatch, step, lambda: os.kill(os.getpid(), number))
     with pytest.raises(Interrupted) as stop:
         train_run(small_config(run, shards))
     assert stop.value.number == number
-    assert sorted((run / "checkpoints").iterdir())[-1].name == f"step_{step + 1:08d}"
+    assert sorted((run / "checkpoints").iterdir())[-1].name == f"step_{step:08d}"
     monkeypatch.undo()
     result = train_run(small_config(run, shards))
     assert [metrics["step"] for metrics in result.history] == [6, 12, 18]
@@ -217,19 +217,37 @@ def test_the_model_of_the_best_validation_is_the_one_exported(shards, tmp_path, 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(shards, tmp_path, monkeypatch):
     genuine, calls = AccentObjective.forward, []
+    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
+    weights: dict[str, torch.Tensor] = {}
 
     def poisoned(objective: AccentObjective, *arguments: object) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         calls.append(0)
         total, losses = genuine(objective, *arguments)
-        return (total * math.nan if len(calls) == 4 else total), losses
+        if len(calls) == 4:
+            weights.update({name: value.clone() for name, value in model.state_dict().items()})
+            total = total * math.nan
+        return total, losses
 
-    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
-    weights: dict[str, torch.Tensor] = {}
-    at_step(monkeypatch, 3, lambda: weights.update({k: v.clone() for k, v in model.state_dict().items()}))
     monkeypatch.setattr(AccentObjective, "forward", poisoned)
     with pytest.raises(AccentError, match=r"step 4: the loss is not finite, nothing was updated.*optimizer\.lr"):
         train_accent_encoder(model, small_loaders(shards)[0], None, num_epochs=3, device="cpu", run=tmp_path / "run")
+    assert weights
     assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+
+
+def test_a_sample_that_cannot_be_read_stops_the_run_with_all_it_has_learnt_saved(shards, tmp_path, monkeypatch):
+    def unreadable() -> None:
+        raise AccentError("shard-000000.tar: sample 3 is damaged")
+
+    run = tmp_path / "run"
+    at_step(monkeypatch, 8, unreadable)
+    with pytest.raises(AccentError, match="sample 3 is damaged"):
+        train_run(small_config(run, shards))
+    assert sorted((run / "checkpoints").iterdir())[-1].name == "step_00000008"
+    monkeypatch.undo()
+    at_step(monkeypatch, 0, unreadable)
+    with pytest.raises(AccentError, match="sample 3 is damaged"):
+        train_run(small_config(tmp_path / "other", shards))
 
 
 @pytest.mark.parametrize(
@@ -320,6 +338,31 @@ def test_a_missing_gpu_is_one_line(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(AccentError, match="no GPU that torch can use; take device cpu"):
         start_accelerator("cuda")
+
+
+def test_validation_tells_what_a_direct_forward_of_each_utterance_tells(shards):
+    train_loader, val_loader = small_loaders(shards)
+    model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
+    result = train_accent_encoder(model, train_loader, val_loader, num_epochs=1, device="cpu")
+    right, entropy, embeddings, accents = [], [], [], []
+    with torch.no_grad():
+        for batch in EvaluationLoader(val_loader.shard_set, val_loader.speakers, BatchConfig()):
+            for row in range(len(batch.sample_B)):
+                length = int(batch.valid_BT[row].sum())
+                output = model(batch.frames_BTD[row : row + 1, :length], batch.valid_BT[row : row + 1, :length])
+                accent = int(batch.accent_B[row])
+                right.append(float(output.accent_logits_BA.argmax() == accent))
+                entropy.append(float(-output.accent_logits_BA.log_softmax(-1)[0, accent]))
+                embeddings.append(output.embedding_BE[0])
+                accents.append(accent)
+    told = result.history[-1]
+    assert len(right) == 18
+    assert told["accuracy"] == pytest.approx(sum(right) / 18)
+    recalls = [[hit for hit, accent in zip(right, accents, strict=True) if accent == one] for one in range(3)]
+    assert told["balanced_accuracy"] == pytest.approx(sum(sum(hits) / len(hits) for hits in recalls) / 3)
+    assert told["cross_entropy"] == pytest.approx(sum(entropy) / 18, rel=1e-4)
+    assert told["spread"] == pytest.approx(float(torch.stack(embeddings).var(0, correction=0).sum()), rel=1e-4)
+    assert "map_at_r" not in told  # one validation speaker an accent: nothing to retrieve
 
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal(shards, capsys):

@@ -5,12 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from accent.configuration import load
 from accent.errors import AccentError
 from shards.corpora import CorpusConfig, open_corpus
 from shards.corpora.l2arctic import SPEAKERS
+from shards.plan import FeaturizeConfig
 from tests.shards.corpus_trees import write_speaker
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -35,9 +35,7 @@ def l2arctic(tmp_path: Path) -> Path:
 
 
 def corpus_section(name: str) -> CorpusConfig:
-    mapping = OmegaConf.to_container(OmegaConf.load(REPOSITORY / "configs" / "corpora" / name))
-    assert isinstance(mapping, dict)
-    return load(CorpusConfig, mapping["corpus"])
+    return load(FeaturizeConfig, REPOSITORY / "configs" / "corpora" / name).corpus
 
 
 def test_the_table_has_six_languages_with_two_women_and_two_men_each() -> None:

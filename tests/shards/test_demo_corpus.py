@@ -124,21 +124,36 @@ def test_frame_phones_are_read_without_an_unknown_one(corpus: Corpus) -> None:
     assert set(labels) <= set(PHONES)
 
 
-def test_the_labels_lie_on_the_sound(corpus: Corpus) -> None:
-    """The samples alone tell vowels from voiceless consonants and pauses; T is left out, it may be a voiced flap."""
+def levels_by_kind(corpus: Corpus, shift_seconds: float) -> dict[str, list[float]]:
+    """Return the loudness of vowels, voiceless consonants and pauses, read from the samples where the labels lie.
+
+    T is left out: it may be a voiced flap.
+    """
     levels: dict[str, list[float]] = {"vowel": [], "voiceless": [], "pause": []}
-    for one in corpus.utterances:
+    for one in corpus.utterances[::3]:
         samples_N, rate = soundfile.read(one.path)
         for start, end, label in read_phone_intervals(one.textgrid or Path()):
             kind = "vowel" if label[0] in "AEIOU" else {"sil": "pause"}.get(label, "voiceless")
-            piece_N = samples_N[round(start * rate) : round(end * rate)]
+            piece_N = samples_N[max(round((start + shift_seconds) * rate), 0) : round((end + shift_seconds) * rate)]
             if len(piece_N) and (kind != "voiceless" or label in ("P", "K", "S", "SH", "F", "TH")):
                 levels[kind].append(float(np.sqrt(np.mean(piece_N**2))))
-    assert {kind: len(values) > 150 for kind, values in levels.items()} == dict.fromkeys(levels, True)
-    assert max(levels["pause"]) < 1e-3
-    threshold = float(np.sqrt(np.median(levels["vowel"]) * np.median(levels["voiceless"])))
-    assert np.mean(np.array(levels["vowel"]) > threshold) > 0.97
-    assert np.mean(np.array(levels["voiceless"]) < threshold) > 0.97
+    return levels
+
+
+def share_told_apart(levels: dict[str, list[float]]) -> float:
+    """Return how many vowels lie above, and voiceless consonants below, the level that parts them best."""
+    vowels, voiceless = np.array(levels["vowel"]), np.array(levels["voiceless"])
+    return max(float((np.mean(vowels > level) + np.mean(voiceless < level)) / 2) for level in np.sort(voiceless))
+
+
+def test_the_labels_lie_on_the_sound(corpus: Corpus) -> None:
+    levels = levels_by_kind(corpus, 0.0)
+    assert min(len(values) for values in levels.values()) > 60
+    # One voice has an echo, so its pauses are not empty.
+    assert max(levels["pause"]) < np.median(levels["vowel"]) / 5
+    apart = {shift: share_told_apart(levels_by_kind(corpus, shift)) for shift in (-0.03, 0.0, 0.03)}
+    assert apart[0.0] > 0.98, apart
+    assert max(apart[-0.03], apart[0.03]) < 0.9, apart
 
 
 def test_all_accents_and_voices_speak_without_an_unknown_phone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
+from shards import plan
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance
 from shards.plan import LOCK_NAME, FeaturizeConfig, begin, locked, make_plan
 
@@ -21,15 +22,15 @@ def _corpus(count: int = 50, root: Path = Path("/corpus")) -> Corpus:
     return Corpus("c", root, ordered, (Refusal("x.wav", f"{root}/x.wav is broken"),))
 
 
-def _keys(plan):
-    return [[one.key for one in shard] for shard in plan.shards]
+def _keys(made):
+    return [[one.key for one in shard] for shard in made.shards]
 
 
 def test_every_input_is_in_exactly_one_shard():
-    plan = make_plan(_corpus(), FeaturizeConfig(samples_per_shard=7))
-    assert sorted(key for shard in _keys(plan) for key in shard) == [one.key for one in _corpus().utterances]
-    assert [len(shard) for shard in plan.shards] == [7] * 7 + [1]
-    assert plan.count == 50
+    made = make_plan(_corpus(), FeaturizeConfig(samples_per_shard=7))
+    assert sorted(key for shard in _keys(made) for key in shard) == [one.key for one in _corpus().utterances]
+    assert [len(shard) for shard in made.shards] == [7] * 7 + [1]
+    assert made.count == 50
 
 
 def test_a_shard_is_a_sample_of_the_whole_corpus():
@@ -85,6 +86,14 @@ def test_half_made_shards_of_another_plan_are_kept_and_named(tmp_path):
         begin(tmp_path, make_plan(_corpus(), other))
     with pytest.raises(AccentError, match="list of inputs differs"):
         begin(tmp_path, make_plan(_corpus(20), FeaturizeConfig()))
+
+
+def test_half_a_set_is_not_continued_with_other_software(tmp_path, monkeypatch):
+    assert begin(tmp_path, make_plan(_corpus(), FeaturizeConfig())) is None
+    newer = {**plan.made_with(), "librosa": "99.0"}
+    monkeypatch.setattr(plan, "made_with", lambda: newer)
+    with pytest.raises(AccentError, match=r"librosa 0\.\S+ then and 99\.0 now"):
+        begin(tmp_path, make_plan(_corpus(), FeaturizeConfig()))
 
 
 def test_a_shard_of_unknown_origin_is_not_overwritten(tmp_path):

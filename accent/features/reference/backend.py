@@ -1,6 +1,6 @@
 """Puts the families of the reference backend side by side.
 
-Cost: about 125 ms a second of sound, most of it voice quality.
+Cost: 120-150 ms a second of sound on one core, most of it voice quality.
 
 Shape legend: T frames of 10 ms, D columns of the schema, 8 formant columns.
 """

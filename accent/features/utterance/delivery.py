@@ -6,7 +6,6 @@ Shape legend: T frames of 10 ms of the kept region.
 """
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from accent.audio import Speech
 from accent.features.config import FeatureConfig
@@ -73,23 +72,42 @@ def delivery(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> dict[s
 def smooth_intensity(speech: Speech) -> np.ndarray:
     """Return the intensity of the kept region in dB, `[T]`, through a window of 128 ms.
 
-    It is smoother than the frame column `intensity_db`, whose window shows single glottal periods of low voices.
+    That is the window of the published method; the frame column `intensity_db` has one of 85 ms.
     """
     sound, _ = padded_sound(speech.unfiltered_N, SAMPLE_RATE, HOP, INTENSITY_PERIODS / NUCLEI_FLOOR_HZ, "odd")
     return sound.to_intensity(NUCLEI_FLOOR_HZ, TIME_STEP, True).values[0, speech.kept]
 
 
 def syllable_nuclei(intensity_T: np.ndarray, voiced_T: np.ndarray, silence_db: float, dip_db: float) -> np.ndarray:
-    """Return the frames of the syllable nuclei: voiced peaks of intensity with a dip on either side.
+    """Return the frames of the syllable nuclei: voiced peaks of intensity with a dip between any two of them.
+
+    Between two neighbouring peaks the intensity falls at least `dip_db` below both; of peaks with less of a dip between
+    them the highest counts.
 
     Args:
         intensity_T: dB.
         voiced_T: bool.
         silence_db: peaks below this level do not count.
-        dip_db: how far the intensity must fall on both sides before it rises higher than the peak.
+        dip_db: depth of a dip that parts two nuclei.
     """
-    peaks, _ = find_peaks(intensity_T, height=silence_db, prominence=dip_db)
-    return peaks[voiced_T[peaks]]
+    peaks = []
+    highest, lowest = 0, 0
+    rising = True
+    for frame, level in enumerate(intensity_T):
+        if rising:
+            if level > intensity_T[highest]:
+                highest = frame
+            elif level <= intensity_T[highest] - dip_db:
+                peaks.append(highest)
+                lowest, rising = frame, False
+        elif level < intensity_T[lowest]:
+            lowest = frame
+        elif level >= intensity_T[lowest] + dip_db:
+            highest, rising = frame, True
+    if rising:
+        peaks.append(highest)
+    candidates = np.array(peaks, dtype=np.int64)
+    return candidates[voiced_T[candidates] & (intensity_T[candidates] >= silence_db)]
 
 
 def _runs(condition_T: np.ndarray) -> list[tuple[int, int]]:

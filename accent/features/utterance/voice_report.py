@@ -22,6 +22,10 @@ VOICE_COLUMNS: tuple[str, ...] = (
     "cpps_db",
 )
 """Jitter and shimmer are ratios (0.01 is what Praat prints as 1 %)."""
+SHORTEST_PERIOD = 0.8
+"""Shortest period of the voice report, in periods of the pitch ceiling (found by experiment)."""
+LONGEST_PERIOD = 1.25
+"""Longest period of the voice report, in periods of the pitch floor (found by experiment)."""
 PERFECT_CORRELATION = 1 - 1e-15
 """Autocorrelation that counts as 1, so that a synthetic tone has 150 dB and not infinity."""
 
@@ -29,10 +33,12 @@ PERFECT_CORRELATION = 1 - 1e-15
 def voice_report(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> dict[str, float]:
     """Measure the voice of the kept region as Praat's voice report does.
 
+    The report takes its limits of the period from the pitch range; they are narrower than those of the frame columns.
+
     Args:
         speech: the prepared recording.
         pitch: its pitch track.
-        config: limits of periods and amplitudes, settings of the cepstrum.
+        config: pitch range, factors of neighbouring periods and amplitudes, settings of the cepstrum.
 
     Returns:
         A value for each of `VOICE_COLUMNS`, NaN where Praat has none (no voiced sound, too few periods).
@@ -43,7 +49,11 @@ def voice_report(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> di
     pulses = glottal_pulses(pitch)
     kept_times_T = pitch.times_T[speech.kept]
     region = (kept_times_T[0], kept_times_T[-1])
-    limits = (config.period_floor_seconds, config.period_ceiling_seconds, config.max_period_factor)
+    limits = (
+        SHORTEST_PERIOD / config.pitch_ceiling_hz,
+        LONGEST_PERIOD / config.pitch_floor_hz,
+        config.max_period_factor,
+    )
     report = {f"jitter_{measure}": call(pulses, f"Get jitter ({measure})", *region, *limits) for measure in JITTERS}
     for measure in SHIMMERS:
         report[f"shimmer_{measure}"] = call(
@@ -57,7 +67,8 @@ def voice_report(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> di
 def mean_harmonicity(pitch: PitchTrack, kept: slice) -> float:
     """Return the mean harmonics-to-noise ratio in dB of the voiced frames: the voice report's, from the pitch analysis.
 
-    The frame column `hnr_db` comes from an analysis of its own with a longer window and covers unvoiced frames too.
+    Praat's own differs by some hundredths of a decibel where the region begins or ends within a voiced stretch.  The
+    frame column `hnr_db` comes from an analysis of its own with a longer window and covers unvoiced frames too.
     """
     selected = pitch.pitch.selected_array[kept]
     correlation = selected["strength"][selected["frequency"] > 0]
