@@ -1,1 +1,1 @@
-"""YAML configurations: runs here, corpora and accelerate launchers in their folders.  A package only to be installed."""
+"""YAML configurations: runs here, corpora and accelerate launchers in folders.  A package only to be installed."""

@@ -85,10 +85,10 @@ def accent_silhouette(
 ) -> Figure:
     """Return the mean silhouette width of the accents, each recording measured against other speakers only.
 
-    With a the mean cosine distance to the OTHER speakers of a recording's accent and b that to the nearest other accent,
-    the width is (b - a) / max(a, b): 1 for tight accents apart, 0 for none, below 0 for mixed ones.  The usual silhouette
-    would count a speaker's own recordings in a, and call a space of speakers a space of accents.  Source: Rousseeuw,
-    Silhouettes, J. Comput. Appl. Math. 20, 1987; the restriction to other speakers is ours.
+    With a the mean cosine distance to the OTHER speakers of a recording's accent and b that to the nearest other
+    accent, the width is (b - a) / max(a, b): 1 for tight accents apart, 0 for none, below 0 for mixed ones.  The usual
+    silhouette would count a speaker's own recordings in a, and call a space of speakers a space of accents.  Source:
+    Rousseeuw, Silhouettes, J. Comput. Appl. Math. 20, 1987; the restriction to other speakers is ours.
 
     Args:
         embeddings_NE: one embedding an utterance.

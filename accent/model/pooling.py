@@ -26,7 +26,9 @@ class AttentiveStatistics(nn.Module):
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(hidden, max(1, hidden // 2)), nn.Tanh(), nn.Linear(max(1, hidden // 2), 1))
+        width = max(1, hidden // 2)
+        # The last layer has no bias: it would add the same to every score, and the softmax would not see it.
+        self.score = nn.Sequential(nn.Linear(hidden, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
         self.statistics = 2 * hidden
 
     def forward(self, x_BUH: Tensor, valid_BU: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 from rich.console import Console
 
+from accent.errors import AccentError
 from launch.measures import Recordings, measure
 from launch.report import PALETTE, TITLES, draw_confusion, draw_fusion, draw_space, figures_table, groups_table
 
@@ -39,7 +40,7 @@ def is_picture(path) -> bool:
     return len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 20
 
 
-@pytest.mark.parametrize(("accents", "tested"), [(2, 1), (6, 4), (10, 4)], ids=["two", "l2arctic", "many"])
+@pytest.mark.parametrize(("accents", "tested"), [(2, 1), (6, 4), (10, 2)], ids=["two", "l2arctic", "many"])
 def test_every_picture_is_drawn_whatever_the_counts(tmp_path, accents, tested):
     training, unseen = recordings(accents, 3), recordings(accents, tested, first=3)
     report = measure(training, unseen, names(accents))
@@ -103,5 +104,5 @@ def test_unknown_sex_makes_no_group():
 
 
 def test_a_shared_speaker_is_refused():
-    with pytest.raises(Exception, match="trained on, so not unseen"):
+    with pytest.raises(AccentError, match="trained on, so not unseen"):
         measure(recordings(2, 3), recordings(2, 3, first=2), names(2))
