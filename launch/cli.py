@@ -61,7 +61,7 @@ def featurize(
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load(FeaturizeConfig, None if config is None else find_config(config), overrides or [])
     shard_set = FeatureProcessor(corpus, out, settings, workers=workers).process_dataset()
-    _show(describe(shard_set))
+    _show(describe(shard_set, brief=True))
 
 
 @app.command()

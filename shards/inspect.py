@@ -70,21 +70,29 @@ def summary(shard_set: ShardSet) -> dict[str, Any]:
     }
 
 
-def describe(shard_set: ShardSet) -> RenderableType:
-    """Return the description of a shard set, to be printed by a rich console."""
+def describe(shard_set: ShardSet, brief: bool = False) -> RenderableType:
+    """Return the description of a shard set, to be printed by a rich console.
+
+    Args:
+        shard_set: an open shard set.
+        brief: leave out the columns, the refused inputs and the configuration.
+    """
     facts = summary(shard_set)
     shortest, mean, longest = facts["seconds"]
+    shards = facts["shards"]
     head = Text(
         f"{facts['root']}: corpus {facts['corpus']}\n"
-        f"{facts['samples']} samples, {_duration(facts['hours'])} in {facts['shards']} shards "
+        f"{facts['samples']} samples, {_duration(facts['hours'])} in {shards} shard{'s' if shards > 1 else ''} "
         f"({facts['bytes'] / 1e6:.1f} MB); {shortest:.1f} to {longest:.1f} s, {mean:.1f} s on average\n"
         f"{len(facts['speakers'])} speakers, {len(facts['accents'])} accents, {facts['prompts']} prompts; "
         f"{facts['with_phones']} samples with phones; {len(facts['refused'])} inputs refused\n"
     )
-    parts: list[RenderableType] = [head, _speaker_table(facts), _column_table(facts)]
-    if shard_set.manifest.refused:
-        parts.append(refused_table(shard_set.manifest.refused))
-    parts.append(_configuration_table(facts["configuration"]))
+    parts: list[RenderableType] = [head, _speaker_table(facts)]
+    if not brief:
+        parts.append(_column_table(facts))
+        if shard_set.manifest.refused:
+            parts.append(refused_table(shard_set.manifest.refused))
+        parts.append(_configuration_table(facts["configuration"]))
     return Group(*parts)
 
 

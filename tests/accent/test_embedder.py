@@ -152,6 +152,12 @@ def test_embedding_a_file_equals_preparing_it_by_hand(wav):
     assert (embedding == embedder.hear_frames(extract(speech, FeatureConfig()).frames_TD).embedding_E).all()
 
 
+def test_features_are_rounded_as_they_are_in_shards():
+    embedder, exact = AccentEmbedder(tiny(), FeatureConfig()), 100 * frames()
+    stored = exact.astype(np.float16)
+    assert (embedder.hear_frames(exact).embedding_E == embedder.hear_frames(stored).embedding_E).all()
+
+
 def test_probabilities_name_every_accent_likeliest_first(wav):
     probabilities = AccentEmbedder(tiny(), FeatureConfig()).identify(wav)
     assert set(probabilities) == set(ACCENTS)

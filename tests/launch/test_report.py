@@ -10,7 +10,7 @@ from rich.console import Console
 
 from accent.errors import AccentError
 from launch.measures import Recordings, measure
-from launch.report import PALETTE, TITLES, draw_confusion, draw_fusion, draw_space, figures_table, groups_table
+from launch.report import PALETTE, TITLES, _look, draw_confusion, draw_fusion, draw_space, figures_table, groups_table
 
 
 def recordings(accents: int, speakers: int, utterances: int = 3, first: int = 0, sexes=("female", "male")):
@@ -61,11 +61,12 @@ def test_the_same_data_give_the_same_picture(tmp_path):
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_colours_can_be_told_apart_and_seen_on_white():
-    colours = np.array([to_rgb(colour) for colour in PALETTE])
-    distance = np.linalg.norm(colours[:, None] - colours, axis=-1)
-    assert distance[~np.eye(len(PALETTE), dtype=bool)].min() > 0.3
-    assert (np.linalg.norm(colours - 1, axis=1) > 0.5).all()
+def test_sixty_four_names_all_look_different_and_none_is_lost_on_white():
+    assert len({_look(number) for number in range(64)}) == 64
+    # Relative luminance and contrast as in WCAG 2.2; 2 keeps the lightest colour, a pale blue, clearly visible.
+    for colour in PALETTE:
+        linear = [((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in to_rgb(colour)]
+        assert 1.05 / (np.dot([0.2126, 0.7152, 0.0722], linear) + 0.05) > 2
 
 
 def shown(table) -> str:
