@@ -88,11 +88,15 @@ def evaluate(
     split: Annotated[
         Literal["test", "validation"], typer.Option(help="Which speakers that the model never saw.")
     ] = "test",
+    training_shards: Annotated[
+        Path | None,
+        typer.Option(help="The shard set the run was trained on, if SHARDS is another corpus and the run has moved."),
+    ] = None,
 ) -> None:
     """Measure a run on speakers it never saw: tables, one JSON, pictures."""
     from launch.evaluate import evaluate_run
 
-    _show(evaluate_run(run, shards, split=split).table)
+    _show(evaluate_run(run, shards, split=split, training_shards=training_shards).table)
 
 
 @app.command()
