@@ -143,6 +143,8 @@ def decode(path: Path, max_seconds: float = math.inf) -> tuple[np.ndarray, int, 
     """
     if not Path(path).is_file():
         raise AccentError(f"{path}: no such sound file")
+    if Path(path).stat().st_size == 0:
+        raise AccentError(f"{path}: an empty file, 0 bytes")
     try:
         with soundfile.SoundFile(path) as file:
             promised, rate = file.frames, file.samplerate

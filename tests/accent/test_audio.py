@@ -173,7 +173,12 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert "no such sound file" in refusal(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello world", bytes(1000)])
+def test_an_empty_file_is_refused_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    assert "an empty file" in refusal(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("content", [b"hello world", bytes(1000)])
 def test_a_file_that_is_no_sound_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.wav").write_bytes(content)
     assert "not readable as sound" in refusal(tmp_path / "a.wav")

@@ -129,7 +129,7 @@ def test_sound_that_cannot_be_used_is_listed_and_the_rest_goes_on(accent, tmp_pa
     refused = json.loads((tmp_path / "shards" / "manifest.json").read_text())["refused"]
     reasons = {Path(one["path"]).name: one["reason"] for one in refused}
     assert {"corrupt.wav", "zero.wav", "silent.wav"} <= reasons.keys()
-    assert "silent" in reasons["silent.wav"]
+    assert "silent" in reasons["silent.wav"] and "empty" in reasons["zero.wav"]
     assert any("STRANGER" in one["path"] + one["reason"] and "speakers.tsv" in one["reason"] for one in refused)
     assert "corrupt.wav" in errors
 
