@@ -8,8 +8,11 @@ INSTALLED := $(VENV)/installed
 setup: $(INSTALLED)
 
 $(INSTALLED): setup.cfg constraints.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is older than 3.10: make PYTHON=python3.11 ..." >&2; exit 2; }
-	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "$(PYTHON) is missing or older than 3.10: make PYTHON=python3.11 ..." >&2; exit 2; }
+	@# Debian ships python3 without its venv module: root gets it installed, others are told how.
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || \
+	    { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y python3-venv && $(PYTHON) -m venv $(VENV); } || \
+	    { echo "$(PYTHON) cannot make virtual environments: sudo apt-get install python3-venv, then make again" >&2; exit 2; }
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 

@@ -161,7 +161,8 @@ class Checkpoints:
     def _prune(self, best_step: int) -> None:
         for old in complete_checkpoints(self.folder)[: -self.keep_last]:
             if old.name != f"step_{best_step:08d}":
-                shutil.rmtree(old)
+                # Renamed first: killed while deleting, it would leave a torn folder under a checkpoint's name.
+                shutil.rmtree(old.rename(old.with_name(f".{old.name}{PARTIAL}")))
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:

@@ -25,9 +25,7 @@ app = typer.Typer(
 
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...", help="Values that replace those of the configuration.", show_default=False
-    ),
+    typer.Argument(metavar="KEY=VALUE", help="Values that replace those of the configuration.", show_default=False),
 ]
 
 
@@ -39,12 +37,14 @@ def _common(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
 
 @app.command()
 def featurize(
-    corpus: Annotated[Path, typer.Argument(help="A corpus folder, or a table (.tsv, .csv, .jsonl).")],
-    out: Annotated[Path, typer.Argument(help="Folder of the shard set; an unfinished one is gone on with.")],
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder, or a table (.tsv, .csv, .jsonl).")],
+    out: Annotated[
+        Path, typer.Argument(metavar="SHARDS", help="Folder of the shard set; an unfinished one is gone on with.")
+    ],
     overrides: Overrides = None,
     config: Annotated[
         str | None,
-        typer.Option(help="A featurizer configuration, such as configs/corpora/l2arctic_hindi_spanish.yaml."),
+        typer.Option(help="A featurizer configuration, such as configs/corpora/l2arctic.yaml."),
     ] = None,
     workers: Annotated[
         int | None,
@@ -66,7 +66,7 @@ def featurize(
 
 @app.command()
 def inspect(
-    shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of a shard set.")],
     verify: Annotated[bool, typer.Option("--verify", help="Read every shard and check its sha256.")] = False,
 ) -> None:
     """Print what is in a shard set: counts, hours, speakers by accent, columns, refused inputs."""
@@ -83,8 +83,8 @@ def inspect(
 
 @app.command()
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
-    shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of a shard set.")],
     split: Annotated[
         Literal["test", "validation"], typer.Option(help="Which speakers that the model never saw.")
     ] = "test",
@@ -92,16 +92,24 @@ def evaluate(
         Path | None,
         typer.Option(help="The shard set the run was trained on, if SHARDS is another corpus and the run has moved."),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder to write to; RUN/evaluation if left out, in place of what is there."
+        ),
+    ] = None,
 ) -> None:
     """Measure a run on speakers it never saw: tables, one JSON, pictures."""
     from launch.evaluate import evaluate_run
 
-    _show(evaluate_run(run, shards, split=split, training_shards=training_shards).table)
+    result = evaluate_run(run, shards, split=split, output=output, training_shards=training_shards)
+    _show(result.table)
+    print(f"figures and pictures are in {result.folder}")
 
 
 @app.command()
 def embed(
-    run: Annotated[Path, typer.Argument(help="Folder of a training run, or of an exported model.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run, or of an exported model.")],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A sound file, a folder of them, or a shard set.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
 ) -> None:
@@ -113,7 +121,9 @@ def embed(
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Folder for everything the demo makes.")] = Path("demo"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder for everything the demo makes.")] = Path(
+        "demo"
+    ),
 ) -> None:
     """Run the whole system on this machine, on speech it synthesises itself; a few minutes on two cores."""
     from launch.demo import run_demo

@@ -180,7 +180,9 @@ def find_config(name: str) -> Path:
         for candidate in (PACKAGED / inside, PACKAGED / f"{inside}.yaml"):
             if candidate.is_file():
                 return candidate
-    known = ", ".join(sorted(f"configs/{path.name}" for path in PACKAGED.glob("*.yaml")))
+    # A featurizer's configurations lie in configs/corpora, a run's in configs.
+    folder = Path("corpora") if inside.parts[:1] == ("corpora",) else Path()
+    known = ", ".join(sorted(f"configs/{folder / path.name}" for path in (PACKAGED / folder).glob("*.yaml")))
     raise AccentError(f"{name}: no such configuration file; those that come with the package: {known}")
 
 

@@ -4,7 +4,6 @@ Shapes: N recordings, E embedding, A accents of the model.  Cost: for sound, the
 about a tenth of the recordings' length on one core); for shards, a forward pass.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.console import Console
 from accent.embedder import AccentEmbedder, Heard
 from accent.errors import AccentError
 from launch.evaluate import check_features, extract, track_on_terminal
-from launch.files import write_archive
+from launch.files import writable_folder, write_archive
 from shards.loader import EvaluationLoader
 from shards.manifest import MANIFEST_NAME, ShardSet
 
@@ -89,12 +88,7 @@ def _check_output(output: Path) -> None:
         raise AccentError(f"{output}: the output is an .npz archive; give it a name that ends in .npz")
     if output.is_dir():
         raise AccentError(f"{output}: is a folder; name a file")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AccentError(f"{output.parent}: cannot make this folder ({error.strerror}); name another") from error
-    if not os.access(output.parent, os.W_OK):
-        raise AccentError(f"{output.parent}: cannot write here; name another folder")
+    writable_folder(output.parent)
 
 
 def _embed_shards(embedder: AccentEmbedder, root: Path) -> tuple[Arrays, Refused]:
@@ -123,7 +117,7 @@ def _embed_sound(embedder: AccentEmbedder, source: Path) -> tuple[Arrays, Refuse
         except AccentError as error:
             if alone:
                 raise
-            refused.append((key, str(error)))
+            refused.append((key, str(error).removeprefix(f"{path}: ")))
     if not heard:
         raise AccentError(f"{source}: none of {len(files)} sound files can be used; the first: {refused[0][1]}")
     arrays = {

@@ -26,7 +26,7 @@ from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.configuration import RunConfig
-from launch.files import write_archive, write_text
+from launch.files import writable_folder, write_archive, write_text
 from launch.measures import Recordings, measure
 from launch.report import draw_confusion, draw_fusion, draw_space, figures_table, groups_table
 from shards.batch import Batch
@@ -154,10 +154,12 @@ def evaluate_run(
         The report, the folder it lies in, and the pictures.
 
     Raises:
-        AccentError: no model or split, features made otherwise than the model's, or nobody to test.
+        AccentError: no model or split, features made otherwise than the model's, nobody to test, or a folder that
+            cannot be written.
     """
     device = device if device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
     model, feature_config = load_model(run, device)
+    folder = output if output is not None else run / "evaluation"
     parts = Split.load(run / "split.json")
     tested_set = ShardSet.open(shards)
     check_features(tested_set, feature_config)
@@ -166,6 +168,7 @@ def evaluate_run(
     names, left_out, other_corpus = choose_speakers(tested_set, parts, split, accents)
     training_set = _training_set(run, tested_set, parts, training_shards)
     check_features(training_set, feature_config)
+    writable_folder(folder)
     taught_prompts = sorted(set(training_set.prompts) - set(parts.held_out_prompts))
     tested_prompts = None if other_corpus else sorted(set(parts.held_out_prompts) & set(tested_set.prompts)) or None
     training = _recordings(model, training_set, parts.train, taught_prompts, device, "training speakers")
@@ -186,8 +189,6 @@ def evaluate_run(
         "fusion_weights": model.fusion_weights(),
         **measure(training, tested, accents, seed),
     }
-    folder = output if output is not None else run / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)
     _write_embeddings(folder / "embeddings.npz", training, tested, accents)
     pictures = (
         draw_space(folder / "embedding_space.png", training, tested, accents, seed),
@@ -270,7 +271,7 @@ def _training_set(run: Path, tested_set: ShardSet, parts: Split, given: Path | N
         return tested_set
     root = given if given is not None else Path(load(RunConfig, run / "config.yaml").shards)
     if not root.is_dir():
-        raise AccentError(f"{root}: the training speakers' shard set is not here; say where it is (training_shards)")
+        raise AccentError(f"{root}: the training speakers' shard set is not here; say where it is (--training-shards)")
     return ShardSet.open(root)
 
 

@@ -166,6 +166,8 @@ class Loop:
         with together(self.accelerator):
             if fetched.fault is not None:
                 raise fetched.fault
+        if fetched.batch is not None and self.accelerator.num_processes > 1:
+            self._settle(fetched.batch)
         for step in range(first, last):
             fetched, agreed = self._step(step, fetched, batches, monitor, stop)
             self.progress.step = step + 1
@@ -181,6 +183,16 @@ class Loop:
                 self._validate(monitor)
             if validated or self.progress.step % self.config.checkpoints.every_steps == 0:
                 self._save(monitor)
+
+    def _settle(self, batch: Batch) -> None:
+        """Run one pass for nothing, after which DDP lays its buckets of gradients out for good.
+
+        Where a gradient lies in a bucket decides in which order three processes or more add it up.  Without this pass
+        the first step after a resume would add in another order than the same step of an uninterrupted run.
+        """
+        loss, _, _ = self.module(batch.to(self.accelerator.device))
+        self.accelerator.backward(loss)
+        self.optimizer.zero_grad(set_to_none=True)
 
     def _step(
         self, step: int, fetched: "_Fetched", batches: Iterator[Batch], monitor: Monitor, stop: StopRequest

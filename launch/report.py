@@ -19,6 +19,7 @@ from rich.table import Table
 from sklearn.manifold import TSNE
 
 from accent.metrics.figure import thin, unit_length
+from launch.files import replacing
 from launch.measures import Recordings
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#882255")
@@ -299,10 +300,6 @@ def _draw_matrix(axes: Axes, counts_AA: np.ndarray, accents: Sequence[str]) -> N
 
 def _write(figure: Figure, path: Path) -> Path:
     FigureCanvasAgg(figure)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=130)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=130)
     return path

@@ -8,20 +8,34 @@ Status 0: trained; 2: a fault to mend, told in one line; 130: stopped by Ctrl-C,
 torchrun turn every status but 0 into 1, and print a report of their own after our line.
 Cost: the imports take about 5 s; then steps.
 """
+# ruff: noqa: E402 (Ctrl-C is seen to before the long imports)
+
+import os
+import signal
+import sys
+from types import FrameType
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    if os.environ.get("RANK", "0") == "0":
+        print("accent: interrupted before anything began", file=sys.stderr, flush=True)
+    os._exit(128 + number)
+
+
+if __name__ == "__main__":
+    # The imports below take seconds, and a Ctrl-C in them would end in a traceback of theirs.
+    signal.signal(signal.SIGINT, _leave)
 
 import argparse
 import dataclasses
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from omegaconf import OmegaConf
 
 from accent.configuration import load, to_mapping
 from accent.errors import AccentError
@@ -29,7 +43,7 @@ from accent.features.config import FeatureConfig
 from accent.losses.config import LossConfig
 from accent.losses.objective import AccentObjective
 from accent.model.encoder import EnhancedAccentEncoder
-from launch.checkpoint import complete_checkpoints, shard_set_fingerprint
+from launch.checkpoint import complete_checkpoints, read_state, shard_set_fingerprint
 from launch.configuration import (
     CheckpointConfig,
     MonitorConfig,
@@ -132,6 +146,8 @@ def train_accent_encoder(
             "model": to_mapping(model.config),
             "losses": to_mapping(losses),
             "optimizer": to_mapping(optimizer),
+            "batch": to_mapping(train_loader.config),
+            "loader_seed": train_loader.seed,
             "training_speakers": train_loader.speakers,
             "training_samples": train_loader.n_samples,
             "validation_speakers": None if val_loader is None else val_loader.speakers,
@@ -196,7 +212,7 @@ def train_run(config: RunConfig) -> TrainingResult:
     with together(accelerator):
         _check_same_shards(shard_set, accelerator)
         if accelerator.is_main_process:
-            open_run_folder(run, config, split)
+            open_run_folder(run, config, split, shard_set)
     torch.manual_seed(config.seed)
     model = EnhancedAccentEncoder(dataclasses.replace(config.model, accents=tuple(train_loader.accents)))
     return train_accent_encoder(
@@ -216,22 +232,23 @@ def train_run(config: RunConfig) -> TrainingResult:
     )
 
 
-def open_run_folder(run: Path, config: RunConfig, split: Split) -> None:
+def open_run_folder(run: Path, config: RunConfig, split: Split, shard_set: ShardSet) -> None:
     """Make the run's folder, or check that the one there belongs to the same run.
 
     Args:
         run: the folder.
         config: the run; written to `config.yaml`.
         split: its speakers; written to `split.json`.
+        shard_set: what it trains on.
 
     Raises:
-        AccentError: the folder holds another run, or checkpoints that `resume=false` would lose.
+        AccentError: the folder holds another run, or checkpoints that `resume=false` would lose; then nothing in it
+            has changed.
     """
     file = run / "config.yaml"
     found = complete_checkpoints(run / "checkpoints")
     if file.is_file():
-        saved: Any = OmegaConf.to_container(OmegaConf.load(file))
-        differences = what_differs(saved, to_mapping(config))
+        differences = what_differs(to_mapping(load(RunConfig, file)), to_mapping(config))
         if differences:
             raise AccentError(
                 f"{run}: holds another run ({'; '.join(differences)}); give a new folder: run=..., or remove this one"
@@ -243,6 +260,13 @@ def open_run_folder(run: Path, config: RunConfig, split: Split) -> None:
             f"{run}: holds checkpoints up to {found[-1].name}; leave resume on to go on from there, give a new folder: "
             "run=..., or remove this one"
         )
+    if found:
+        saved, wanted = read_state(found[-1])["identity"]["shards"], shard_set_fingerprint(shard_set)
+        if saved != wanted:
+            raise AccentError(
+                f"{run}: holds a run on another shard set than {shard_set.root} (content {saved[:12]} -> "
+                f"{wanted[:12]}); give a new folder: run=..., or remove this one"
+            )
     try:
         run.mkdir(parents=True, exist_ok=True)
         write_config(config, file)
@@ -285,7 +309,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = _Parser(prog="launch.train", description="Train an accent encoder.")
     parser.add_argument("config", help="a YAML file, yours or one that comes with the package: configs/demo.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="for instance epochs=10 optimizer.lr=3e-4")
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="for instance epochs=10 optimizer.lr=3e-4"
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks (also: ACCENT_DEBUG=1)")
 
     def job() -> None:
@@ -297,10 +323,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"trained {result.step} steps{best}; the model is in {Path(config.run) / 'model'}", flush=True)
 
     status = run_main(job, "--debug" in arguments or os.environ.get("ACCENT_DEBUG", "") not in ("", "0"))
-    if status == 0 and torch.distributed.is_initialized():
+    # After a fault too: a process that leaves while gloo's threads are at work is ended by C++, with words of its own.
+    if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     return status
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

@@ -3,7 +3,8 @@
 Workers compute features (`encode`); this process writes what they return, in the order of the plan (`plan`), one shard
 at a time.  A finished shard and its record are renamed into place, so a run that was killed anywhere loses at most the
 shard it was writing, and the bytes do not depend on how often it was killed or on the number of workers.
-Cost: that of the features divided by the workers; memory: a few samples a worker.
+Cost: that of the features divided by the workers; memory: a few samples a worker, the list of inputs, and at the end
+what `parts` says.
 
 This module and what it imports must not import torch.
 """
@@ -23,7 +24,7 @@ from shards.corpora import open_corpus
 from shards.corpora.corpus import Corpus, Utterance
 from shards.encode import Encoded, encode
 from shards.manifest import Refused, ShardSet
-from shards.parts import Labels, Part, assemble, load_part, save_part, shard_name
+from shards.parts import Labels, Part, assemble, load_part, load_parts, save_part, shard_name
 from shards.plan import FeaturizeConfig, Plan, begin, locked, make_plan, refused_inputs, remove_temporaries
 from shards.pool import WorkerPool, available_cores
 from shards.progress import FeaturizeProgress, refused_table
@@ -89,7 +90,8 @@ class FeatureProcessor:
                     _logger.info("%s: complete, nothing to do", self.output_root)
                     return complete
                 try:
-                    shard_set = self._assemble(corpus, plan, self._make_shards(corpus, plan))
+                    self._make_shards(corpus, plan)
+                    shard_set = self._assemble(corpus, plan)
                 except BaseException:
                     remove_temporaries(self.output_root)
                     raise
@@ -102,23 +104,20 @@ class FeatureProcessor:
             Console(stderr=True).print(refused_table(shard_set.manifest.refused))
         return shard_set
 
-    def _make_shards(self, corpus: Corpus, plan: Plan) -> list[Part]:
-        parts = {number: load_part(self.output_root, number) for number in range(len(plan.shards))}
-        missing = [number for number, part in parts.items() if part is None]
-        if missing:
-            inputs = [utterance for number in missing for utterance in plan.shards[number]]
-            work = partial(encode, root=corpus.root, config=self.config.features)
-            with (
-                FeaturizeProgress(plan.count, plan.count - len(inputs)) as progress,
-                WorkerPool(min(self.workers, len(inputs))) as pool,
-            ):
-                results = pool.in_order(work, inputs, name=lambda utterance: str(utterance.path))
-                for number in missing:
-                    share = itertools.islice(results, len(plan.shards[number]))
-                    part = self._write_shard(number, share, progress)
-                    save_part(self.output_root, part)
-                    parts[number] = part
-        return [part for part in parts.values() if part is not None]
+    def _make_shards(self, corpus: Corpus, plan: Plan) -> None:
+        missing = [number for number in range(len(plan.shards)) if load_part(self.output_root, number) is None]
+        if not missing:
+            return
+        inputs = [utterance for number in missing for utterance in plan.shards[number]]
+        work = partial(encode, root=corpus.root, config=self.config.features)
+        with (
+            FeaturizeProgress(plan.count, plan.count - len(inputs)) as progress,
+            WorkerPool(min(self.workers, len(inputs))) as pool,
+        ):
+            results = pool.in_order(work, inputs, name=lambda utterance: str(utterance.path))
+            for number in missing:
+                share = itertools.islice(results, len(plan.shards[number]))
+                save_part(self.output_root, self._write_shard(number, share, progress))
 
     def _write_shard(self, number: int, results: _Results, progress: FeaturizeProgress) -> Part:
         labels: list[Labels] = []
@@ -139,10 +138,10 @@ class FeatureProcessor:
             entry = writer.finish() if labels else None
         return Part(number, entry, rows, tuple(labels), moments, tuple(refused))
 
-    def _assemble(self, corpus: Corpus, plan: Plan, parts: list[Part]) -> ShardSet:
+    def _assemble(self, corpus: Corpus, plan: Plan) -> ShardSet:
         return assemble(
             self.output_root,
-            parts,
+            load_parts(self.output_root, len(plan.shards)),
             corpus=corpus.name,
             configuration=plan.configuration,
             features_fingerprint=fingerprint(self.config.features),

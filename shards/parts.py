@@ -2,7 +2,8 @@
 
 Each shard leaves a record in OUT/.parts/, renamed into place after the shard itself: a shard with a record is finished
 and is never made again.  `assemble` merges the records in the order of the shards and writes statistics, index and,
-last, the manifest.  Memory: the records of all samples, about 200 bytes each.
+last, the manifest.  Memory: one record at a time, and of all of them the labels and index rows, less than a kilobyte a
+sample; the moments, 5 KB for each speaker of each shard, are merged as they come.
 
 Shapes: D columns, H bins of the F0 histogram.
 """
@@ -13,7 +14,7 @@ import io
 import json
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,10 @@ class Part:
         """Read what `to_npz` wrote."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             plain = json.loads(arrays["record"].tobytes())
+            # Read once, because an archive reads a member at every access; copied, because a row keeps its whole table.
+            tables = [arrays[name] for name in ("count", "mean", "m2", "f0_histogram")] if plain["speakers"] else []
             moments = {
-                name: Moments(arrays["count"][row], arrays["mean"][row], arrays["m2"][row], arrays["f0_histogram"][row])
-                for row, name in enumerate(plain["speakers"])
+                name: Moments(*(table[row].copy() for table in tables)) for row, name in enumerate(plain["speakers"])
             }
             return cls(
                 plain["number"],
@@ -136,9 +138,24 @@ def load_part(root: Path, number: int) -> Part | None:
     return part
 
 
+def load_parts(root: Path, count: int) -> Iterator[Part]:
+    """Yield the records of all shards in order, one at a time.
+
+    Raises:
+        AccentError: a shard or its record has vanished.
+    """
+    for number in range(count):
+        part = load_part(root, number)
+        if part is None:
+            raise AccentError(
+                f"{root / shard_name(number)}: vanished while the set was made; run again to make it again"
+            )
+        yield part
+
+
 def assemble(
     root: Path,
-    parts: Sequence[Part],
+    parts: Iterable[Part],
     *,
     corpus: str,
     configuration: Mapping[str, Any],
@@ -151,7 +168,7 @@ def assemble(
 
     Args:
         root: the folder with the shards.
-        parts: the records of all shards, in order.
+        parts: the records of all shards, in order; each is dropped before the next is taken.
         corpus: name of the corpus.
         configuration: the configuration as plain values.
         features_fingerprint: hash of the feature configuration.
@@ -165,26 +182,33 @@ def assemble(
     Raises:
         AccentError: there is not a single sample.
     """
-    all_refused = sorted([*refused, *(one for part in parts for one in part.refused)], key=lambda one: one.path)
-    if not any(part.labels for part in parts):
+    all_refused = list(refused)
+    shards: list[ShardEntry] = []
+    labels: list[Labels] = []
+    rows: list[NDArray[np.void]] = []
+    by_speaker: dict[str, Moments] = {}
+    for part in parts:
+        all_refused += part.refused
+        if part.entry is None:
+            continue
+        shards.append(part.entry)
+        labels += part.labels
+        rows.append(part.rows)
+        for name, moments in part.moments.items():
+            by_speaker[name] = by_speaker[name].merged(moments) if name in by_speaker else moments
+    all_refused.sort(key=lambda one: one.path)
+    if not shards:
         first = f": {all_refused[0].path}: {all_refused[0].reason}" if all_refused else ""
         raise AccentError(f"{corpus}: none of {len(all_refused)} inputs could be used{first}; mend the corpus")
-    labels = [one for part in parts for one in part.labels]
     speakers = _speaker_entries(labels)
     accents = tuple(sorted({one.accent for one in speakers}))
     prompts = tuple(sorted({one.prompt for one in labels}))
-    shards = [part for part in parts if part.entry is not None]
 
-    index = np.concatenate([part.rows for part in shards]).astype(INDEX_DTYPE)
-    index["shard"] = np.repeat(np.arange(len(shards)), [len(part.labels) for part in shards])
+    index = np.concatenate(rows).astype(INDEX_DTYPE)
+    index["shard"] = np.repeat(np.arange(len(shards)), [one.count for one in shards])
     index["speaker"] = _positions([one.speaker for one in labels], [one.name for one in speakers])
     index["accent"] = _positions([one.accent for one in labels], accents)
     index["prompt"] = _positions([one.prompt for one in labels], prompts)
-
-    by_speaker: dict[str, Moments] = {}
-    for part in parts:
-        for name, moments in part.moments.items():
-            by_speaker[name] = by_speaker[name].merged(moments) if name in by_speaker else moments
 
     statistics_file = _write(root / STATISTICS_NAME, SpeakerStatistics.stack(by_speaker).to_npz())
     index_file = _write(root / INDEX_NAME, _npy(index))
@@ -194,7 +218,7 @@ def assemble(
         features_fingerprint=features_fingerprint,
         plan_fingerprint=plan_fingerprint,
         phones=tuple(phones),
-        shards=tuple(part.entry for part in shards if part.entry is not None),
+        shards=tuple(shards),
         speakers=speakers,
         accents=accents,
         prompts=prompts,

@@ -31,9 +31,9 @@ class RowLoss(NamedTuple):
     """A loss over the rows of one rank, before it is divided by the count over all ranks."""
 
     total: Tensor
-    """Sum over this rank's rows, with gradient; shape []."""
+    """Sum over this rank's rows, with gradient; shape [], or [F] for a loss of F parts that count the same."""
     counted: Tensor
-    """Rows that entered it, on this rank; shape []."""
+    """Rows (or values) that entered it, on this rank; the same shape."""
 
 
 def pair_masks(anchors: Rows, keys: Rows, positives: Literal["any", "other_speaker"]) -> tuple[Tensor, Tensor]:

@@ -79,7 +79,7 @@ class EnhancedAccentEncoder(nn.Module):
         self.subsampling = Subsampling(hidden, self.config.subsampling)
         self.transformer = Transformer(hidden, self.config.layers, self.config.heads, dropout)
         self.pooling = build_pooling(self.config)
-        self.embedding = EmbeddingProjection(self.pooling.statistics, self.config.embedding_dim)
+        self.embedding = EmbeddingProjection(*self.pooling.statistics, self.config.embedding_dim)
         self.accent_head = build_accent_head(self.config)
         self.reconstruction = Reconstruction(self.config, columns)
 

@@ -3,7 +3,7 @@
 Sums over time are kept in float32 or better, whatever autocast says: a variance in bfloat16 is mostly noise.  Cost:
 H^2 / 2 multiplications a position.
 
-Shapes: B batch rows, U positions, H hidden channels, S pooled statistics (2 H), E embedding.
+Shapes: B batch rows, U positions, H hidden channels, K kinds of statistics (mean, deviation), E embedding.
 """
 
 import torch
@@ -29,7 +29,7 @@ class AttentiveStatistics(nn.Module):
         width = max(1, hidden // 2)
         # The last layer has no bias: it would add the same to every score, and the softmax would not see it.
         self.score = nn.Sequential(nn.Linear(hidden, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
-        self.statistics = 2 * hidden
+        self.statistics = (2, hidden)
 
     def forward(self, x_BUH: Tensor, valid_BU: Tensor) -> Tensor:
         """Pool over the valid positions.
@@ -39,7 +39,7 @@ class AttentiveStatistics(nn.Module):
             valid_BU: true for real positions.
 
         Returns:
-            Statistics `[B, 2 H]`, means then standard deviations; finite also for a row without a valid position.
+            Statistics `[B, K, H]`, means then standard deviations; finite also for a row without a valid position.
         """
         score_BU = full_precision(self.score(x_BUH).squeeze(-1))
         with torch.autocast(x_BUH.device.type, enabled=False):
@@ -48,27 +48,36 @@ class AttentiveStatistics(nn.Module):
             attention_BU1 = torch.softmax(score_BU, dim=1).unsqueeze(-1)
             mean_B1H = (attention_BU1 * x_BUH).sum(dim=1, keepdim=True)
             variance_BH = (attention_BU1 * (x_BUH - mean_B1H) ** 2).sum(dim=1)
-            return torch.cat([mean_B1H.squeeze(1), (variance_BH + self.VARIANCE_FLOOR).sqrt()], dim=-1)
+            return torch.stack([mean_B1H.squeeze(1), (variance_BH + self.VARIANCE_FLOOR).sqrt()], dim=1)
 
 
-class EmbeddingProjection(nn.Linear):
-    """A linear map to the embedding space, then unit length; in float32 or better."""
+class EmbeddingProjection(nn.Module):
+    """Each kind of statistics to mean 0 and variance 1 over its channels, then a linear map to unit length.
 
-    def forward(self, statistics_BS: Tensor) -> Tensor:
+    Deviations are all positive and much alike: as they come, they add the same to every embedding, and training begins
+    with all of them within a few degrees.  Everything is in float32 or better.
+    """
+
+    def __init__(self, kinds: int, channels: int, embedding_dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(kinds * channels, embedding_dim)
+
+    def forward(self, statistics_BKH: Tensor) -> Tensor:
         """Embed.
 
         Args:
-            statistics_BS: pooled statistics.
+            statistics_BKH: pooled statistics.
 
         Returns:
             Embeddings `[B, E]` of Euclidean length 1.
         """
-        with torch.autocast(statistics_BS.device.type, enabled=False):
-            statistics_BS = full_precision(statistics_BS)
-            weight, bias = self.weight.to(statistics_BS.dtype), self.bias.to(statistics_BS.dtype)
-            return F.normalize(F.linear(statistics_BS, weight, bias), dim=-1, eps=1e-12)
+        with torch.autocast(statistics_BKH.device.type, enabled=False):
+            statistics_BKH = full_precision(statistics_BKH)
+            standard_BKH = F.layer_norm(statistics_BKH, statistics_BKH.shape[-1:])
+            weight, bias = (parameter.to(standard_BKH.dtype) for parameter in (self.linear.weight, self.linear.bias))
+            return F.normalize(F.linear(standard_BKH.flatten(1), weight, bias), dim=-1, eps=1e-12)
 
 
 def build_pooling(config: ModelConfig) -> AttentiveStatistics:
-    """Return the part that turns positions into one vector; it names its width as `statistics`."""
+    """Return the part that turns positions into one vector; it names kinds and channels as `statistics`."""
     return AttentiveStatistics(config.hidden)

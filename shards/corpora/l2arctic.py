@@ -87,10 +87,14 @@ def _read_sentences(root: Path, chosen: list[str], config: CorpusConfig) -> Corp
     folders.pop(SUITCASE, None)
     utterances: list[Utterance] = []
     refused: list[Refusal] = []
-    for name in chosen:
-        listed = list(recordings(root, folders[name])) if name in folders else []
-        if not listed and config.speakers:
-            raise AccentError(f"{root}: no sound in {name}/wav; unpack {name}.zip or leave it out of corpus.speakers")
+    found = {name: list(recordings(root, folders[name])) if name in folders else [] for name in chosen}
+    missing = [name for name, listed in found.items() if not listed]
+    if missing and config.speakers:
+        raise AccentError(
+            f"{root}: no sound of {', '.join(missing)} (SPEAKER/wav); unpack {missing[0]}.zip "
+            f"{'and the others ' if missing[1:] else ''}there, or name only those you have in corpus.speakers"
+        )
+    for name, listed in found.items():
         refused += [one for one in listed if isinstance(one, Refusal)]
         utterances += [
             _utterance(root, name, one.name, one.name, NAME, one) for one in listed if isinstance(one, Recording)

@@ -227,7 +227,7 @@ def test_training_separates_accents_that_differ() -> None:
     speaker_B, valid_BT, all_B = torch.arange(8), torch.ones(8, 40, dtype=torch.bool), torch.ones(8, dtype=torch.bool)
     accent_B = speaker_B % 2
     first: dict[str, Tensor] = {}
-    for step in range(25):
+    for step in range(60):
         frames_BTD = speech_like(8, 40, seed=step)
         frames_BTD[..., family_slices()["formants"]] += 0.5 * (2.0 * accent_B - 1)[:, None, None]
         total, losses = objective(encoder(frames_BTD, valid_BT), accent_B, speaker_B, speaker_B, all_B)

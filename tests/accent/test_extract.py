@@ -11,7 +11,7 @@ from accent.audio import AudioConfig, Speech, load_speech, prepare_speech
 from accent.features.config import FeatureConfig
 from accent.features.extract import BACKENDS, Features, extract
 from accent.features.phones import OUTSIDE, read_phone_intervals
-from accent.features.schema import FAMILIES, N_COLUMNS, column_index, family_slices
+from accent.features.schema import COLUMNS, FAMILIES, HOP, N_COLUMNS, column_index, family_slices
 from accent.features.utterance import UTTERANCE_COLUMNS
 from tests.accent.synthesis import RATE, noise, vowel
 
@@ -123,17 +123,30 @@ def test_the_shortest_recordings_have_features(n_samples: int) -> None:
     assert extract(speech, CONFIG).frames_TD.shape == (speech.n_frames, N_COLUMNS)
 
 
-def test_noise_and_digital_silence_are_undefined_and_never_a_crash() -> None:
-    samples = np.concatenate([np.zeros(4800), 0.1 * noise(0.5), np.zeros(4800)])
-    speech = prepare_speech(samples, RATE, AudioConfig(trim_db=None, highpass_hz=None))
-    found = extract(speech, CONFIG)
+@pytest.mark.parametrize("offset", [0.0, 0.002])
+def test_noise_and_digital_silence_are_undefined_and_never_a_crash(offset: float) -> None:
+    samples = np.concatenate([np.zeros(16_000), 0.1 * noise(0.5), np.zeros(16_000)]) + offset
+    found = extract(prepare_speech(samples, RATE, AudioConfig(trim_db=None)), CONFIG)
     assert np.isnan(column(found, "f0_hz")).all()
-    silent = found.frames_TD[:15]
-    defined = {"mel", "mfcc"}
-    for family in FAMILIES:
-        frames = silent[:, SLICES[family.name]]
-        assert np.isfinite(frames).all() if family.name in defined else np.isnan(frames).any(), family.name
+    # Levels end at a floor and silence crosses zero no times; everything else has no value.
+    silent_TD = np.isnan(np.concatenate([found.frames_TD[5:80], found.frames_TD[170:245]]))
+    defined = {*COLUMNS[SLICES["mel"]], *COLUMNS[SLICES["mfcc"]], "zero_crossing_rate", "rms_db"}
+    for number, name in enumerate(COLUMNS):
+        assert not silent_TD[:, number].any() if name in defined else silent_TD[:, number].all(), name
     assert not np.isinf(found.frames_TD).any()
+
+
+def test_a_click_stands_at_one_frame_in_every_column() -> None:
+    samples = np.zeros(32_000)
+    samples[80 * HOP] = 0.9
+    config = AudioConfig(trim_db=None, loudness_lufs=None, highpass_hz=None)
+    frames_TD = extract(prepare_speech(samples, RATE, config), CONFIG).frames_TD
+    touched_TD = ~((frames_TD == frames_TD[0]) | (np.isnan(frames_TD) & np.isnan(frames_TD[0])))
+    touched = np.flatnonzero(touched_TD.any(axis=0))
+    assert {name for name in SLICES if touched_TD[:, SLICES[name]].any()} == set(SLICES)
+    for number in touched:
+        frames = np.flatnonzero(touched_TD[:, number])
+        assert frames.mean() == 80, COLUMNS[number]
 
 
 def test_every_backend_the_configuration_allows_is_registered() -> None:

@@ -259,7 +259,7 @@ def test_pooled_statistics_are_the_attention_weighted_mean_and_deviation() -> No
         weights = (weights / weights.sum()).detach().numpy()
         mean = np.average(part.numpy(), axis=0, weights=weights)
         variance = np.average((part.numpy() - mean) ** 2, axis=0, weights=weights)
-        expected = np.concatenate([mean, np.sqrt(variance + pooling.VARIANCE_FLOOR)])
+        expected = np.stack([mean, np.sqrt(variance + pooling.VARIANCE_FLOOR)])
         np.testing.assert_allclose(found[row].detach().numpy(), expected, rtol=1e-12)
 
 
@@ -278,9 +278,19 @@ def test_variance_is_exact_beside_a_large_mean() -> None:
     assert pooling(x_BUH, _valid([4], 4))[0, 1].item() == pytest.approx(1.0, rel=1e-4)
 
 
+def test_what_all_deviations_share_does_not_reach_the_embedding() -> None:
+    torch.manual_seed(0)
+    projection, statistics_BKH = EmbeddingProjection(2, 8, 8).double(), torch.randn(3, 2, 8, dtype=torch.float64)
+    shared = statistics_BKH.clone()
+    shared[:, 1] = 0.3 + 0.2 * shared[:, 1]
+    torch.testing.assert_close(projection(shared), projection(statistics_BKH), rtol=0, atol=1e-2)
+    shared[:, 1, 0] += 0.2
+    assert (projection(shared) - projection(statistics_BKH)).abs().max() > 0.05
+
+
 def test_projection_stays_in_float32_under_autocast() -> None:
     torch.manual_seed(0)
-    projection, statistics = EmbeddingProjection(16, 8), torch.randn(3, 16)
+    projection, statistics = EmbeddingProjection(2, 8, 8), torch.randn(3, 2, 8)
     exact = projection(statistics)
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(projection(statistics), exact, rtol=0, atol=0)

@@ -18,9 +18,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ACCENTS = ("Arabic", "Hindi", "Spanish")
 
 
-def small_shards(folder: Path, **options: Any) -> ShardSet:
+def small_shards(folder: Path, speakers: int = 4, **options: Any) -> ShardSet:
     """Three accents of four speakers; six utterances each."""
-    return make_shard_set(folder, {accent: [f"{accent[0]}{n}" for n in range(4)] for accent in ACCENTS}, 6, **options)
+    names = {accent: [f"{accent[0]}{n}" for n in range(speakers)] for accent in ACCENTS}
+    return make_shard_set(folder, names, 6, **options)
 
 
 def small_config(run: Path, shards: Path, *words: str) -> RunConfig:
@@ -45,13 +46,16 @@ def last_weights(run: Path) -> dict[str, torch.Tensor]:
     return load_file(newest / "module.safetensors")
 
 
-def launch_two(words: list[str], **options: Any) -> subprocess.Popen[str]:
-    """Start two processes by `accelerate launch`, as a user would, in a process group of their own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+def launch_several(
+    words: list[str], processes: int = 2, program: tuple[str, ...] = ("-m", "launch.train"), **options: Any
+) -> subprocess.Popen[str]:
+    """Start processes by `accelerate launch`, as a user would, in a process group of their own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(REPOSITORY)}
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "ACCELERATE_USE_CPU"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "accelerate.commands.launch"]
-    command += ["--config_file", str(REPOSITORY / "configs" / "accelerate" / "cpu.yaml"), "-m", "launch.train", *words]
+    command += ["--config_file", str(REPOSITORY / "configs" / "accelerate" / "cpu.yaml")]
+    command += ["--num_processes", str(processes), *program, *words]
     return subprocess.Popen(
         command,
         cwd=REPOSITORY,

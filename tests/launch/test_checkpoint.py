@@ -66,6 +66,24 @@ def test_the_newest_and_the_best_stay(tmp_path):
     assert small.names() == ["step_00000050", "step_00000060"]
 
 
+def test_a_run_killed_while_it_deletes_an_old_checkpoint_leaves_none_that_is_torn(tmp_path, monkeypatch):
+    small = Small(tmp_path, keep_last=1)
+    small.save(10)
+
+    def killed(folder: Path, ignore_errors: bool = False) -> None:
+        if folder.is_dir():
+            (folder / "module.safetensors").unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        small.save(20)
+    monkeypatch.undo()
+    assert small.names() == ["step_00000020"]
+    small.save(30)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000030"]
+
+
 @pytest.mark.parametrize("broken", ["save_model", "torch.save", "replace_folder"])
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monkeypatch, broken):
     small = Small(tmp_path)

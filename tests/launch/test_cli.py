@@ -68,7 +68,11 @@ def test_the_whole_way_from_sound_to_embeddings(accent, corpus, tmp_path, capsys
     capsys.readouterr()
     status, printed, _ = accent("evaluate", run, shards)
     assert status == 0
-    assert "nearest centroid" in printed and "chance" in printed
+    assert "nearest centroid" in printed and "chance" in printed and f"{run / 'evaluation'}" in printed
+    before = (run / "evaluation" / "evaluation.json").read_bytes()
+    assert accent("evaluate", run, shards, "--split", "validation", "-o", tmp_path / "validation")[0] == 0
+    assert (tmp_path / "validation" / "evaluation.json").is_file()
+    assert (run / "evaluation" / "evaluation.json").read_bytes() == before
     report = json.loads((run / "evaluation" / "evaluation.json").read_text())
     assert report
     for source, rows in ((corpus / "C1" / "wav" / "arctic_a0000.wav", 1), (corpus, 18), (shards, 18)):

@@ -254,6 +254,13 @@ def test_a_run_without_model_or_split_is_refused(run, shard_set, tmp_path):
         evaluate_run(bare, shard_set.root)
 
 
+def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_computed(run, shard_set, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setattr("launch.evaluate.extract", lambda *arguments: pytest.fail("computed"))
+    with pytest.raises(AccentError, match="file: cannot make this folder"):
+        evaluate_run(run, shard_set.root, output=tmp_path / "file")
+
+
 def test_a_model_that_knows_the_accents_is_better_than_chance(tmp_path):
     # Features with a strong accent: even random weights keep it, so every classifier must find it.
     strong = synthetic(tmp_path / "shards", 5, accent_strength=3.0, speaker_strength=0.1)

@@ -114,7 +114,10 @@ def test_the_configuration_of_all_names_all_and_tells_of_a_missing_one(l2arctic:
     assert sorted(config.speakers) == sorted(SPEAKERS)
     assert len(open_corpus(l2arctic, config).utterances) == 48
     (l2arctic / "TLV").rename(l2arctic.parent / "TLV")
-    with pytest.raises(AccentError, match=r"no sound in TLV/wav; unpack TLV\.zip"):
+    with pytest.raises(AccentError, match=r"no sound of TLV \(SPEAKER/wav\); unpack TLV\.zip there"):
+        open_corpus(l2arctic, config)
+    (l2arctic / "ABA").rename(l2arctic.parent / "ABA")
+    with pytest.raises(AccentError, match=r"no sound of ABA, TLV \(SPEAKER/wav\); unpack ABA\.zip and the others"):
         open_corpus(l2arctic, config)
 
 

@@ -159,6 +159,33 @@ def test_a_copy_of_the_corpus_elsewhere_gives_the_same_bytes(made, corpus, tmp_p
     assert _hashes(tmp_path / "out") == _hashes(made.root)
 
 
+class _Recorded:
+    """Stands in for the pool: hands out results that were computed before."""
+
+    results: ClassVar[dict] = {}
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def in_order(self, function, tasks, name):
+        for task in tasks:
+            if task.key not in self.results:
+                self.results[task.key] = function(task)
+            yield task, self.results[task.key]
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """For tests about the disk: no process is started, and each input is computed once for all of them."""
+    monkeypatch.setattr(featurize, "WorkerPool", _Recorded)
+
+
 SCRIPT = """
 import sys
 from shards.featurize import FeatureProcessor, FeaturizeConfig
@@ -188,7 +215,7 @@ def _interrupted(corpus: Path, folder: Path, number: signal.Signals) -> str:
     return errors
 
 
-def test_a_killed_run_goes_on_and_gives_the_same_bytes(made, corpus, tmp_path):
+def test_a_killed_run_goes_on_and_gives_the_same_bytes(made, corpus, tmp_path, recorded):
     folder = tmp_path / "out"
     _interrupted(corpus, folder, signal.SIGKILL)
     assert not (folder / "manifest.json").exists()
@@ -199,7 +226,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(made, corpus, tmp_path):
     assert _hashes(folder) == _hashes(made.root)
 
 
-def test_ctrl_c_keeps_finished_shards_and_leaves_no_temporary_file(made, corpus, tmp_path):
+def test_ctrl_c_keeps_finished_shards_and_leaves_no_temporary_file(made, corpus, tmp_path, recorded):
     folder = tmp_path / "out"
     errors = _interrupted(corpus, folder, signal.SIGINT)
     assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")
@@ -214,7 +241,7 @@ class _NoPool:
 
 
 def test_a_shard_without_record_or_of_another_size_is_made_again_with_the_same_bytes(
-    made, corpus, tmp_path, monkeypatch
+    made, corpus, tmp_path, monkeypatch, recorded
 ):
     folder = tmp_path / "out"
     with monkeypatch.context() as patch:
@@ -226,27 +253,6 @@ def test_a_shard_without_record_or_of_another_size_is_made_again_with_the_same_b
     second.write_bytes(b"cut short")
     FeatureProcessor(corpus, folder, CONFIG, workers=2).process_dataset()
     assert _hashes(folder) == _hashes(made.root)
-
-
-class _Recorded:
-    """Stands in for the pool: hands out results that were computed before."""
-
-    results: ClassVar[dict] = {}
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def in_order(self, function, tasks, name):
-        for task in tasks:
-            if task.key not in self.results:
-                self.results[task.key] = function(task)
-            yield task, self.results[task.key]
 
 
 def _in_a_child(work, die_at: int | None) -> int:
@@ -274,8 +280,7 @@ def _in_a_child(work, die_at: int | None) -> int:
         os._exit(1)
 
 
-def test_wherever_a_run_dies_the_next_one_gives_the_same_bytes(made, corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(featurize, "WorkerPool", _Recorded)
+def test_wherever_a_run_dies_the_next_one_gives_the_same_bytes(made, corpus, tmp_path, recorded):
     FeatureProcessor(corpus, tmp_path / "first", CONFIG).process_dataset()
     assert _hashes(tmp_path / "first") == _hashes(made.root)
     for die_at in itertools.count():
@@ -338,8 +343,3 @@ def test_refusals_are_shown_with_their_reasons(corpus, tmp_path, capsys, made):
     assert len(FeatureProcessor(part, tmp_path / "out", workers=1).process_dataset()) == 1
     shown = capsys.readouterr().err
     assert "22 inputs refused" in shown and "B/wav/x00.wav" in shown and "B/wav/x21.wav" not in shown
-
-
-def test_importing_the_featurizer_does_not_import_torch():
-    code = "import sys, shards.featurize; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

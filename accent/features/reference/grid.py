@@ -26,7 +26,7 @@ WRAP_GUARD = 1600
 WALL_HZ = 50.0
 """Width of the resampler's wall, from full pass down to nothing at the new Nyquist frequency."""
 NO_SOUND = 1e-7
-"""Share of the recording's peak (-140 dB) up to which a sample is digital silence and not a quiet sound."""
+"""Share of the recording's peak (-140 dB) up to which a change between two samples is rounding, not a quiet sound."""
 
 
 def padded_sound(
@@ -90,22 +90,21 @@ def brick_wall_resample(samples_N: np.ndarray, rate_to: int) -> np.ndarray:
 
 
 def without_sound(samples_N: np.ndarray, window_seconds: float) -> np.ndarray:
-    """Tell the frames whose analysis window holds digital silence only.
+    """Tell the frames whose analysis window holds digital silence only: zeros, or a constant offset.
 
     Praat would answer with numbers of rounding errors there; the features are undefined instead.
 
     Args:
         samples_N: sound at 16 kHz.
-        window_seconds: physical length of the analysis window.
+        window_seconds: physical length of the analysis window.  Its two ends weigh nothing and do not belong to it.
 
     Returns:
         `[T]` bool.
     """
-    magnitude_N = np.abs(samples_N)
-    sounding_N = magnitude_N > NO_SOUND * magnitude_N.max(initial=0.0)
-    counted_N = np.concatenate([[0], np.cumsum(sounding_N)])
-    half = round(window_seconds / 2 * SAMPLE_RATE)
+    tolerance = NO_SOUND * np.abs(samples_N).max(initial=0.0)
+    changes_N = np.concatenate([[0], np.cumsum(np.abs(np.diff(samples_N)) > tolerance)])
+    half = math.ceil(window_seconds / 2 * SAMPLE_RATE) - 1
     centre_T = np.arange(len(samples_N) // HOP + 1) * HOP
-    first_T = np.clip(centre_T - half, 0, len(samples_N))
-    last_T = np.clip(centre_T + half, 0, len(samples_N))
-    return counted_N[last_T] == counted_N[first_T]
+    first_T = np.clip(centre_T - half, 0, len(samples_N) - 1)
+    last_T = np.clip(centre_T + half, 0, len(samples_N) - 1)
+    return changes_N[last_T] == changes_N[first_T]

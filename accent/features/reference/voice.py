@@ -217,11 +217,15 @@ def pitch_frames(unfiltered_N: np.ndarray, floor_hz: float) -> np.ndarray:
 
     Returns:
         `[T, W]`; sample W // 2 of frame k is sample k x 160 of the sound, beyond whose ends there is silence.
+        Digital silence, offset or not, is zero.
     """
     width = 2 * round(PITCH_PERIODS / floor_hz * SAMPLE_RATE / 2)
     padded_N = np.pad(np.asarray(unfiltered_N, dtype=np.float64), width // 2)
     frames_TW = np.lib.stride_tricks.sliding_window_view(padded_N, width)[::HOP][: len(unfiltered_N) // HOP + 1]
-    return (frames_TW - frames_TW.mean(axis=1, keepdims=True)) * get_window("hann", width)
+    weighted_TW = (frames_TW - frames_TW.mean(axis=1, keepdims=True)) * get_window("hann", width)
+    # A constant without its mean is rounding errors.
+    weighted_TW[without_sound(unfiltered_N, PITCH_PERIODS / floor_hz)] = 0
+    return weighted_TW
 
 
 def first_harmonics(frames_TW: np.ndarray, f0_T: np.ndarray, formants_T8: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

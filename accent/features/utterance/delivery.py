@@ -42,6 +42,7 @@ def delivery(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> dict[s
         A value for each of `DELIVERY_COLUMNS`, NaN where undefined.
 
     Source: de Jong & Wempe (2009), Praat script to detect syllable nuclei and measure speech rate automatically.
+    Their script asks for a dip after a peak only, so never counts the last one, and looks for pitch at 30 to 450 Hz.
     """
     intensity_T = smooth_intensity(speech)
     silence_db = np.quantile(intensity_T, LOUD_QUANTILE) - config.pause_below_db
