@@ -203,7 +203,9 @@ def _find_weights(source: Path) -> Path:
             return candidate
     if not source.exists():
         raise AccentError(f"{source}: no such run or model folder")
-    raise AccentError(f"{source}: no trained model here (no model/{WEIGHTS_NAME}); train it with `accent train` first")
+    raise AccentError(
+        f"{source}: no trained model here (no model/{WEIGHTS_NAME}); train it first: accelerate launch -m launch.train CONFIG"
+    )
 
 
 def _checked_description(text: str | None, path: Path) -> Mapping[str, Any]:

@@ -98,7 +98,7 @@ class FeatureProcessor:
         except OSError as error:
             raise AccentError(
                 f"{error.filename or self.output_root}: {error.strerror or error}; "
-                "see to the disk and run again, finished shards are kept"
+                "make room for it there or choose another folder, and run again: finished shards are kept"
             ) from error
         if shard_set.manifest.refused:
             Console(stderr=True).print(refused_table(shard_set.manifest.refused))

@@ -178,7 +178,7 @@ def _is_numbered(family: Family) -> bool:
 
 def _configuration_table(configuration: dict[str, Any]) -> Table:
     table = Table(title="configuration", title_justify="left")
-    table.add_column("key")
+    table.add_column("key", overflow="fold")
     table.add_column("value", overflow="fold")
     _add_settings(table, configuration, "")
     return table

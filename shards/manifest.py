@@ -192,6 +192,8 @@ class ShardSet:
                 or a file that is missing or has another size than the manifest says; the line names it.
         """
         root = Path(root)
+        if root.is_file():
+            raise AccentError(f"{root}: a file; a shard set is the folder that `accent featurize` wrote")
         if not root.is_dir():
             raise AccentError(f"{root}: no such folder; make a shard set with `accent featurize CORPUS {root}`")
         path = root / MANIFEST_NAME

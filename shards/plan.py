@@ -245,7 +245,7 @@ def _same_plan(root: Path, plan: Plan, fingerprint: str, configuration: Mapping[
         f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
         for old, new in [(_flat(configuration), _flat(plan.configuration))]
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and not key.startswith("corpus.")
+        if old.get(key) != new.get(key)
     ]
     why = "; ".join(differing[:3]) if differing else "the list of inputs differs, or their sizes or labels"
     raise AccentError(

@@ -97,11 +97,11 @@ class Split:
             AccentError: no such file, not a split, or a speaker in two parts.
         """
         if not path.is_file():
-            raise AccentError(f"{path}: no such split file")
+            raise AccentError(f"{path}: no such split file; a run folder gets one when its training starts")
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise AccentError(f"{path}: not valid JSON ({error})") from error
+            raise AccentError(f"{path}: not valid JSON ({error}); restore it, or delete it and train again") from error
         required, optional = {"train", "validation", "test"}, {"held_out_prompts"}
         if not isinstance(values, dict) or not required <= set(values) <= required | optional:
             raise AccentError(

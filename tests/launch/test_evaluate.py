@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score
 from accent.embedder import AccentEmbedder, load_model
 from accent.errors import AccentError
 from accent.metrics import nearest_centroid
-from launch import extract_embeddings
+from launch import extract_embeddings, train_accent_encoder
 from launch.evaluate import choose_speakers, evaluate_run
 from shards import EvaluationLoader, ShardSet, TrainingLoader
 from shards.loader import BatchConfig
@@ -262,9 +262,11 @@ def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_computed
 
 
 def test_a_model_that_knows_the_accents_is_better_than_chance(tmp_path):
-    # Features with a strong accent: even random weights keep it, so every classifier must find it.
     strong = synthetic(tmp_path / "shards", 5, accent_strength=3.0, speaker_strength=0.1)
-    report = evaluate_run(make_run(tmp_path / "run", strong, split_of(strong)), strong.root).report
+    split, model = split_of(strong), untrained(strong.accents)
+    batch = BatchConfig(speakers_per_accent=2, utterances_per_speaker=2, crop_frames=80)
+    train_accent_encoder(model, TrainingLoader(strong, split, batch), None, num_epochs=10, device="cpu")
+    report = evaluate_run(make_run(tmp_path / "run", strong, split, model), strong.root).report
     for name in ("nearest_centroid", "nearest_neighbours", "linear_probe"):
         assert report["classification"][name]["accuracy"]["value"] > 0.9
     assert report["verification"]["accent_eer_unseen"]["value"] < 0.1
