@@ -204,7 +204,8 @@ def _find_weights(source: Path) -> Path:
     if not source.exists():
         raise AccentError(f"{source}: no such run or model folder")
     raise AccentError(
-        f"{source}: no trained model here (no model/{WEIGHTS_NAME}); train it first: accelerate launch -m launch.train CONFIG"
+        f"{source}: no trained model here (no model/{WEIGHTS_NAME}); "
+        "train it first: accelerate launch -m launch.train CONFIG"
     )
 
 

@@ -54,7 +54,7 @@ from launch.configuration import (
     write_config,
 )
 from launch.loop import Loop, LoopConfig
-from launch.runtime import describe, run_main, start_accelerator, together
+from launch.runtime import describe, leave, run_main, start_accelerator, together
 from shards.loader import EvaluationLoader, TrainingLoader
 from shards.manifest import ShardSet
 from shards.splits import Split, make_split
@@ -322,13 +322,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             best = "" if result.best is None else f"; best validation {result.best:.3f} at step {result.best_step}"
             print(f"trained {result.step} steps{best}; the model is in {Path(config.run) / 'model'}", flush=True)
 
-    status = run_main(job, "--debug" in arguments or os.environ.get("ACCENT_DEBUG", "") not in ("", "0"))
-    # After a fault too: a process that leaves while gloo's threads are at work is ended by C++, with words of its own.
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-    return status
+    return run_main(job, "--debug" in arguments or os.environ.get("ACCENT_DEBUG", "") not in ("", "0"))
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(main())
+    leave(main())

@@ -307,7 +307,7 @@ def test_another_configuration_does_not_touch_a_complete_set(made, corpus, monke
     other = FeaturizeConfig(features=FeatureConfig(pitch_ceiling_hz=500), samples_per_shard=2, seed=3)
     with pytest.raises(AccentError, match=r"features\.pitch_ceiling_hz is 600.0 there and 500"):
         FeatureProcessor(corpus, made.root, other).process_dataset()
-    with pytest.raises(AccentError, match="corpus.speakers is"):
+    with pytest.raises(AccentError, match=r"corpus\.speakers is"):
         only = FeaturizeConfig(corpus=CorpusConfig(speakers=("ARA004",)), samples_per_shard=2, seed=3)
         FeatureProcessor(corpus, made.root, only).process_dataset()
     verify(made)
