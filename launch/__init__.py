@@ -6,6 +6,6 @@ __getattr__, __all__ = lazy(
     __name__,
     {
         "extract_embeddings": "launch.evaluate",
-        "train_accent_encoder": "launch.train",
+        "train_accent_encoder": "launch.training",
     },
 )

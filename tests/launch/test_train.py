@@ -21,7 +21,8 @@ from launch import train_accent_encoder
 from launch.configuration import MonitorConfig, RunConfig, write_config
 from launch.loop import AccentObjective
 from launch.runtime import Interrupted, run_main, start_accelerator
-from launch.train import main, train_run
+from launch.train import main
+from launch.training import train_run
 from shards import EvaluationLoader, ShardSet, TrainingLoader
 from shards.batch import Batch
 from shards.loader import BatchConfig
@@ -438,7 +439,7 @@ from pathlib import Path
 from accent.configuration import load
 from launch.configuration import RunConfig
 from launch.runtime import start_accelerator
-from launch.train import train_run
+from launch.training import train_run
 config, whole, resumed = map(Path, sys.argv[1:])
 accelerator = start_accelerator("cpu")
 train_run(load(RunConfig, config))
