@@ -1,16 +1,23 @@
 """A shard set and runs small enough to train in a second, shared by the tests of training."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
 from accent.configuration import load
 from launch.configuration import RunConfig
+from launch.runtime import Interrupted
+from launch.training import train_run
+from shards.batch import Batch
+from shards.loader import TrainingLoader
 from shards.manifest import ShardSet
 from tests.shards.synthetic import make_shard_set
 
@@ -66,3 +73,35 @@ def launch_several(
         start_new_session=True,
         **options,
     )
+
+
+def at_step(monkeypatch: pytest.MonkeyPatch, number: int, do: object) -> None:
+    """Have the training loader call `do` before it yields a step's batch, which is during the step before."""
+    genuine = TrainingLoader.steps
+
+    def steps(loader: TrainingLoader, first: int, last: int) -> Iterator[Batch]:
+        for step, batch in zip(range(first, last), genuine(loader, first, last), strict=True):
+            if step == number:
+                do()
+            yield batch
+
+    monkeypatch.setattr(TrainingLoader, "steps", steps)
+
+
+def first_weights(run: Path) -> dict[str, torch.Tensor]:
+    """The module's weights before the first step of a run on one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        at_step(patch, 0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        config = load(
+            RunConfig, run / "config.yaml", [f"run={run}-first", "optimizer.lr=1e-30", "optimizer.final_lr=0"]
+        )
+        with pytest.raises(Interrupted):
+            train_run(config)
+    return last_weights(Path(f"{run}-first"))
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    mine, theirs = last_weights(one), last_weights(other)
+    assert mine.keys() == theirs.keys()
+    different = [name for name in mine if not torch.equal(mine[name], theirs[name])]
+    assert not different

@@ -1,11 +1,8 @@
-"""Training from end to end on a small shard set: in this process, and in two started by `accelerate launch`."""
+"""Training from end to end on a small shard set: in this process."""
 
 import math
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +10,19 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from accent import EnhancedAccentEncoder, ModelConfig
-from accent.configuration import load
 from accent.embedder import load_model
 from accent.errors import AccentError
 from accent.features.schema import FAMILY_NAMES
 from launch import train_accent_encoder
-from launch.configuration import MonitorConfig, RunConfig, write_config
+from launch.configuration import MonitorConfig
 from launch.loop import AccentObjective
 from launch.runtime import Interrupted, run_main, start_accelerator
 from launch.train import main
 from launch.training import train_run
 from shards import EvaluationLoader, ShardSet, TrainingLoader
-from shards.batch import Batch
 from shards.loader import BatchConfig
 from shards.splits import make_split
-from tests.launch.small_runs import last_weights, launch_several, small_config, small_shards
+from tests.launch.small_runs import assert_same_weights, at_step, small_config, small_shards
 
 LAST = "step_00000018"
 
@@ -50,38 +45,6 @@ def small_loaders(shards: Path) -> tuple[TrainingLoader, EvaluationLoader]:
     split = make_split(shard_set)
     config = BatchConfig(utterances_per_speaker=2, crop_frames=40)
     return TrainingLoader(shard_set, split, config), EvaluationLoader(shard_set, split.validation, config)
-
-
-def at_step(monkeypatch: pytest.MonkeyPatch, number: int, do: object) -> None:
-    """Have the training loader call `do` before it yields a step's batch, which is during the step before."""
-    genuine = TrainingLoader.steps
-
-    def steps(loader: TrainingLoader, first: int, last: int) -> Iterator[Batch]:
-        for step, batch in zip(range(first, last), genuine(loader, first, last), strict=True):
-            if step == number:
-                do()
-            yield batch
-
-    monkeypatch.setattr(TrainingLoader, "steps", steps)
-
-
-def first_weights(run: Path) -> dict[str, torch.Tensor]:
-    """The module's weights before the first step of a run on one process."""
-    with pytest.MonkeyPatch.context() as patch:
-        at_step(patch, 0, lambda: os.kill(os.getpid(), signal.SIGTERM))
-        config = load(
-            RunConfig, run / "config.yaml", [f"run={run}-first", "optimizer.lr=1e-30", "optimizer.final_lr=0"]
-        )
-        with pytest.raises(Interrupted):
-            train_run(config)
-    return last_weights(Path(f"{run}-first"))
-
-
-def assert_same_weights(one: Path, other: Path) -> None:
-    mine, theirs = last_weights(one), last_weights(other)
-    assert mine.keys() == theirs.keys()
-    different = [name for name in mine if not torch.equal(mine[name], theirs[name])]
-    assert not different
 
 
 def test_the_call_of_the_first_design_trains_the_model_in_place(shards):
@@ -396,106 +359,6 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(shards, capsys):
     assert "precision float32, global batch 12" in lines[0]
     assert lines[1].startswith("step 1/3  loss ")
     assert lines[-1].startswith("step 3/3  validation  balanced_accuracy")
-
-
-def test_two_processes_stopped_by_ctrl_c_and_started_again_equal_one(shards, tmp_path):
-    # AdamW divides a gradient by its own size: with its usual epsilon even rounding noise where the gradient is zero
-    # becomes a whole step.  A large epsilon makes the weights a smooth function of the gradients.
-    words = ["model.dropout=0", "optimizer.epsilon=1e-3", "epochs=20", "validate_every_epochs=20"]
-    words += ["monitor.line_seconds=0.01"]
-    one, two = tmp_path / "one", tmp_path / "two"
-    train_run(small_config(one, shards, *words))
-    arguments = [str(one / "config.yaml"), f"run={two}"]
-
-    job = launch_several(arguments)
-    assert job.stdout is not None
-    while "step " not in (line := job.stdout.readline()):
-        assert line, job.stderr and job.stderr.read()
-    os.killpg(job.pid, signal.SIGINT)  # what a terminal does at Ctrl-C: the launcher and every process get it
-    _, errors = job.communicate(timeout=60)
-    assert job.returncode != 0
-    lines = [line for line in errors.splitlines() if line.startswith("accent: ")]
-    assert len(lines) == 1, errors
-    assert "start it again to go on" in lines[0]
-    stopped = sorted((two / "checkpoints").iterdir())
-    assert stopped
-    assert stopped[-1].name < "step_00000060"
-
-    job = launch_several(arguments)
-    output, errors = job.communicate(timeout=120)
-    # Not by the launcher's status: a process that has finished may still be aborted while Python shuts down.
-    assert "trained 60 steps" in output, errors
-    assert "training on 2 processes, backend gloo, device cpu" in output
-    assert "going on from step" in output
-    mine, theirs, first = last_weights(one), last_weights(two), first_weights(one)
-    assert max(float((value - first[name]).abs().max()) for name, value in mine.items()) > 0.02
-    for name, value in mine.items():
-        assert torch.allclose(value.float(), theirs[name].float(), rtol=0, atol=1e-5), name
-
-
-RESUMING = """
-import shutil, sys
-from pathlib import Path
-from accent.configuration import load
-from launch.configuration import RunConfig
-from launch.runtime import start_accelerator
-from launch.training import train_run
-config, whole, resumed = map(Path, sys.argv[1:])
-accelerator = start_accelerator("cpu")
-train_run(load(RunConfig, config))
-if accelerator.is_main_process:
-    shutil.copytree(whole, resumed)
-    shutil.rmtree(resumed / "checkpoints" / "step_00000012")
-accelerator.wait_for_everyone()
-train_run(load(RunConfig, config, [f"run={resumed}"]))
-accelerator.end_training()
-"""
-
-
-def test_three_processes_that_go_on_have_the_same_weights_bit_for_bit(shards, tmp_path):
-    # Two processes would not show it: a + b is b + a, but the sum of three numbers depends on the order.
-    config, script, whole, resumed = (tmp_path / name for name in ("run.yaml", "script.py", "whole", "resumed"))
-    write_config(small_config(whole, shards, "epochs=4", "model.hidden=64"), config)
-    script.write_text(RESUMING)
-    job = launch_several([str(config), str(whole), str(resumed)], processes=3, program=(str(script),))
-    output, errors = job.communicate(timeout=120)
-    assert "going on from step 10 of 12" in output, errors
-    assert_same_weights(whole, resumed)
-
-
-def test_a_global_batch_that_two_processes_cannot_share_is_one_line(shards, tmp_path):
-    run = tmp_path / "run"
-    words = ["configs/demo.yaml", f"run={run}", f"shards={shards}", "batch.accents_per_batch=1"]
-    job = launch_several([*words, "batch.speakers_per_accent=1", "batch.utterances_per_speaker=3"])
-    _, errors = job.communicate(timeout=60)
-    assert job.returncode != 0
-    lines = [line for line in errors.splitlines() if line.startswith("accent: ")]
-    assert lines == [line for line in lines if "global batch 3" in line and "2 processes" in line]
-    assert len(lines) == 1, errors
-    assert "terminate called" not in errors
-    assert not run.exists()
-
-
-def test_ctrl_c_during_the_long_imports_is_one_line_and_status_130(tmp_path):
-    command = [sys.executable, "-v", "-m", "launch.train", "configs/demo.yaml", f"run={tmp_path / 'run'}"]
-    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert job.stderr is not None
-    for line in job.stderr:
-        if line.startswith("import 'torch._C'"):
-            job.send_signal(signal.SIGINT)
-            break
-    _, errors = job.communicate(timeout=60)
-    assert job.returncode == 130
-    assert "Traceback" not in errors
-    assert [line for line in errors.splitlines() if "accent: " in line] == ["accent: interrupted before anything began"]
-
-
-def test_a_program_of_one_process_passes_its_status_on(tmp_path):
-    command = [sys.executable, "-m", "launch.train", "configs/demo.yaml", f"shards={tmp_path / 'nowhere'}"]
-    job = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert job.returncode == 2
-    assert job.stderr.startswith("accent: ")
-    assert job.stderr.count("\n") == 1
 
 
 @pytest.mark.gpu
