@@ -31,7 +31,8 @@ def run_demo(folder: Path) -> None:
         folder: receives `corpus/`, `shards/` and `run/`.
 
     Raises:
-        AccentError: the folder cannot be written, or training failed (its own lines say why).
+        AccentError: the folder cannot be written or holds somebody else's run, or training failed (its own lines say
+            why).
     """
     console = Console(highlight=False)
     begun = time.monotonic()
@@ -39,12 +40,18 @@ def run_demo(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AccentError(f"{folder}: cannot make this folder ({error.strerror}); name another one") from error
+    run = folder / "run"
+    if run.exists() and not (folder / "corpus").exists():
+        raise AccentError(f"{run}: not made by a demo, and the demo would replace it; name another folder")
     with _stage(console, "1/4  speech: synthesised by espeak-ng on this machine"):
         corpus = make_demo_corpus(folder / "corpus")
     with _stage(console, "2/4  features: seven families, 100 frames a second, into tar shards"):
         shard_set = FeatureProcessor(corpus, folder / "shards").process_dataset()
-    run = folder / "run"
-    shutil.rmtree(run, ignore_errors=True)
+    if run.exists():
+        try:
+            shutil.rmtree(run)
+        except OSError as error:
+            raise AccentError(f"{run}: cannot be replaced ({error.strerror}); name another folder") from error
     with _stage(console, "3/4  training: every GPU, or two processes on the CPU, by accelerate launch"):
         train(PACKAGED / "demo.yaml", [f"run={run}", f"shards={shard_set.root}"])
     with _stage(console, "4/4  evaluation: on speakers that the model never heard"):

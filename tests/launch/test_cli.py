@@ -138,6 +138,14 @@ def test_sound_that_cannot_be_used_is_listed_and_the_rest_goes_on(accent, tmp_pa
     assert "corrupt.wav" in errors
 
 
+def test_the_demo_replaces_no_run_but_its_own(accent, tmp_path):
+    mine = tmp_path / "run" / "config.yaml"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert str(tmp_path / "run") in refusal(accent("demo", tmp_path))
+    assert mine.read_text() == "mine" and [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_an_accent_with_one_speaker_cannot_be_split(accent, tmp_path, capsys):
     corpus = make_vowel_corpus(tmp_path / "corpus", {"O1": "Open", "O2": "Open", "O3": "Open", "C1": "Close"}, 2)
     shards, run = tmp_path / "shards", tmp_path / "run"
