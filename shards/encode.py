@@ -1,7 +1,9 @@
 """From one utterance to one packed sample: what a featurizer's worker process does.
 
-Reads the sound, computes the features, casts them to float16 and measures the statistics of what is stored.  Cost: that
-of the features; the packing is well under a millisecond.  This module and what it imports must not import torch.
+Reads the sound, computes the features, casts them to float16 and measures the statistics of what is stored.  This
+module and what it imports must not import torch.
+
+Cost: that of the features, and for all the rest 0.5 to 0.8 ms a second of sound at 44.1 kHz.
 """
 
 import hashlib

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accent.features.kernels.moments import column_moments
 from accent.features.schema import N_COLUMNS, column_index
 
 F0_LOWEST_HZ = 50.0
@@ -43,11 +44,8 @@ class Moments:
     @classmethod
     def of(cls, frames_TD: NDArray[np.floating]) -> "Moments":
         """Measure frames `[T, D]` in schema order, NaN where undefined; T may be 0."""
-        values_TD = frames_TD.astype(np.float64)
-        defined_TD = ~np.isnan(values_TD)
-        count_D = defined_TD.sum(axis=0).astype(np.float64)
-        mean_D = np.where(defined_TD, values_TD, 0.0).sum(axis=0) / np.maximum(count_D, 1.0)
-        m2_D = np.square(np.where(defined_TD, values_TD - mean_D, 0.0)).sum(axis=0)
+        values_TD = frames_TD.astype(np.float64, order="C")
+        count_D, mean_D, m2_D = column_moments(values_TD)
         return cls(count_D, mean_D, m2_D, f0_histogram(values_TD[:, _F0_COLUMN]))
 
     def merged(self, other: "Moments") -> "Moments":

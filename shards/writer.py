@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import secrets
 import tarfile
 import zlib
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from accent.features.schema import COLUMNS, N_COLUMNS
 from shards.manifest import INDEX_DTYPE, ShardEntry
 
 TEMPORARY_SUFFIX = ".tmp"
+ROUNDED_TO_INFINITY = 65_520
+"""From here on float16 rounds to infinity: half a step above its largest value, 65,504."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +69,28 @@ def store_frames(frames_TD: NDArray[np.floating]) -> NDArray[np.float16]:
     """
     if frames_TD.ndim != 2 or frames_TD.shape[0] < 1 or frames_TD.shape[1] != N_COLUMNS:
         raise ValueError(f"frames of shape {frames_TD.shape} are not [T >= 1, {N_COLUMNS}]")
-    with np.errstate(over="ignore"):
-        stored_TD = np.ascontiguousarray(frames_TD, dtype=np.float16)
-    overflowing_D = np.isinf(stored_TD).any(axis=0)
-    if overflowing_D.any():
-        names = ", ".join(COLUMNS[column] for column in np.flatnonzero(overflowing_D))
+    overflowing_TD = np.abs(frames_TD) >= ROUNDED_TO_INFINITY
+    if overflowing_TD.any():
+        names = ", ".join(COLUMNS[column] for column in np.flatnonzero(overflowing_TD.any(axis=0)))
         raise ValueError(f"infinite, or too large for float16: {names}")
-    return stored_TD
+    return np.ascontiguousarray(frames_TD, dtype=np.float16)
 
 
 def strict(value: Any) -> Any:
     """Return a copy that strict JSON can hold: NaN and infinities become null, numpy scalars plain numbers."""
-    if isinstance(value, Mapping):
+    # The usual kinds first: asking for abstract ones takes longer than the rest of the packing.
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if value is None or kind is str or kind is int:
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {str(key): strict(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [strict(item) for item in value]
     if isinstance(value, np.generic):
         return strict(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return strict(float(value)) if isinstance(value, float) else value
 
 
 def to_json(value: Any, indent: int | None = None) -> bytes:
@@ -147,7 +152,7 @@ class ShardWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+        self._temporary = _temporary(path)
         self._file = self._temporary.open("wb")
         self._hash = hashlib.sha256()
         self._offset = 0
@@ -218,13 +223,18 @@ class ShardWriter:
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file under a temporary name, sync it, then rename: readers see the old file or the new one, whole."""
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    temporary = _temporary(path)
     with temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
     sync_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    # Random, so that two machines on one folder never write into the same file.
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
 
 
 def sync_folder(folder: Path) -> None:

@@ -16,8 +16,8 @@ class FeatureConfig:
 
     audio: AudioConfig = field(default_factory=AudioConfig)
     """Preparation of the recording."""
-    backend: Literal["reference"] = "reference"
-    """Who computes: `reference` is librosa and Praat (parselmouth)."""
+    backend: Literal["numba", "reference"] = "numba"
+    """Who computes: `numba` are our compiled kernels, `reference` is librosa and Praat (parselmouth) themselves."""
 
     pitch_floor_hz: float = 75.0
     """Lowest fundamental frequency; the analysis window is three of its periods."""
@@ -100,8 +100,6 @@ class FeatureConfig:
     def __post_init__(self) -> None:
         _check_range("pitch_floor_hz", self.pitch_floor_hz, 40, self.pitch_ceiling_hz)
         _check_range("pitch_ceiling_hz", self.pitch_ceiling_hz, self.pitch_floor_hz, 2000)
-        if self.pitch_floor_hz == self.pitch_ceiling_hz:
-            raise ValueError(f"pitch_floor_hz: {self.pitch_floor_hz} is not below pitch_ceiling_hz")
         for key in ("pitch_silence_threshold", "pitch_voicing_threshold"):
             _check_range(key, getattr(self, key), 0, 1)
         for key in ("formant_ceiling_hz", "formant_ceiling_male_hz"):
@@ -116,6 +114,13 @@ class FeatureConfig:
                 )
         _check_range("formants_below_ceiling", self.formants_below_ceiling, 4, 10)
         _check_range("formant_window_seconds", self.formant_window_seconds, 0.005, 0.1)
+        _check_range("formant_pre_emphasis_hz", self.formant_pre_emphasis_hz, 1, SAMPLE_RATE / 2)
+        lowest_rate = 2 * min(self.formant_ceiling_for("male"), self.formant_ceiling_hz)
+        if 2 * self.formant_window_seconds * lowest_rate <= 2 * self.formants_below_ceiling + 2:
+            raise ValueError(
+                f"formant_window_seconds: {self.formant_window_seconds} is too short to look for "
+                f"{self.formants_below_ceiling} formants below {lowest_rate / 2:.0f} Hz"
+            )
         _check_range("jitter_window_seconds", self.jitter_window_seconds, 0.02, 1)
         _check_range("jitter_min_periods", self.jitter_min_periods, 3, 100)
         _check_range("period_floor_seconds", self.period_floor_seconds, 0, self.period_ceiling_seconds)
@@ -123,6 +128,13 @@ class FeatureConfig:
             _check_range(key, getattr(self, key), 1, 100)
         _check_range("cpp_floor_hz", self.cpp_floor_hz, 30, self.cpp_ceiling_hz)
         _check_range("cpp_trend_from_seconds", self.cpp_trend_from_seconds, 0, self.cpp_trend_to_seconds)
+        for lower, upper in (
+            ("pitch_floor_hz", "pitch_ceiling_hz"),
+            ("cpp_floor_hz", "cpp_ceiling_hz"),
+            ("cpp_trend_from_seconds", "cpp_trend_to_seconds"),
+        ):
+            if getattr(self, lower) == getattr(self, upper):
+                raise ValueError(f"{lower}: {getattr(self, lower)} is not below {upper}")
         _check_range("hnr_floor_hz", self.hnr_floor_hz, 40, 2000)
         _check_range("hnr_silence_threshold", self.hnr_silence_threshold, 0, 1)
         _check_range("hnr_periods_per_window", self.hnr_periods_per_window, 1, 100)

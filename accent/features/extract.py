@@ -1,27 +1,28 @@
 """From prepared speech to feature frames: backend, kept region, phones, utterance values.
 
-Cost: the backend's; 120-150 ms a second of sound for `reference` on one core.
+Cost: the backend's.  Backends are imported when they are first used, so that the numba one does not wait for Praat.
 
 Shape legend: T frames of 10 ms, D columns of the schema.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from accent.audio import Speech
+from accent.audio import AudioConfig, Speech, prepare_speech
+from accent.features.analysis import Backend
 from accent.features.config import FeatureConfig
 from accent.features.phones import phone_ids_on_grid
-from accent.features.reference import backend as reference
-from accent.features.reference.pitch import PitchTrack
-from accent.features.schema import N_COLUMNS
+from accent.features.schema import N_COLUMNS, SAMPLE_RATE
 from accent.features.utterance import utterance_features
 
-Backend = Callable[[Speech, FeatureConfig, str | None], tuple[np.ndarray, PitchTrack]]
-"""`(speech, config, sex) -> (frames [T, D] of the whole recording, pitch track)`."""
-BACKENDS: Mapping[str, Backend] = {"reference": reference.analyse}
-"""Who can compute the columns, by the name in the configuration."""
+BACKENDS: Mapping[str, str] = {
+    "numba": "accent.features.kernels.backend",
+    "reference": "accent.features.reference.backend",
+}
+"""Who can compute the columns: the name in the configuration, and the module whose `analyse` does it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,25 @@ class Features:
     """int16 phone of each frame (position in `PHONES`, -1 outside the alignment); None without an alignment."""
     utterance: dict[str, float]
     """Values of the utterance as a whole, by name, in the order of `UTTERANCE_COLUMNS`; NaN where undefined."""
+
+
+def find_backend(name: str) -> Backend:
+    """Return the backend of this name, one of `BACKENDS`."""
+    backend: Backend = importlib.import_module(BACKENDS[name]).analyse
+    return backend
+
+
+def prepare_backend(config: FeatureConfig) -> None:
+    """Compile and load all that `extract` needs, by extracting a short synthetic sound.
+
+    Costs half a minute where no compiled kernels are kept on disk, else about a second.  Whoever starts several
+    processes calls it first, so that they find the kernels on disk.
+    """
+    clock_N = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    hum_N = np.sum([np.sin(2 * np.pi * 120 * harmonic * clock_N) / harmonic for harmonic in range(1, 30)], axis=0)
+    extract(
+        prepare_speech(0.1 * hum_N, SAMPLE_RATE, AudioConfig()), config, intervals=[(0.1, 0.4, "AA"), (0.4, 0.7, "S")]
+    )
 
 
 def extract(
@@ -60,7 +80,8 @@ def extract(
     >>> features.frames_TD.shape  # doctest: +SKIP
     (431, 143)
     """
-    every_frame_TD, pitch = BACKENDS[config.backend](speech, config, sex)
+    analysis = find_backend(config.backend)(speech, config, sex)
+    every_frame_TD = analysis.frames_TD
     if every_frame_TD.shape != (speech.total_frames, N_COLUMNS):
         raise RuntimeError(
             f"backend {config.backend} made {every_frame_TD.shape}, not {(speech.total_frames, N_COLUMNS)}"
@@ -68,4 +89,4 @@ def extract(
     frames_TD = np.ascontiguousarray(every_frame_TD[speech.kept], dtype=np.float32)
     phones_T = None if intervals is None else phone_ids_on_grid(intervals, speech.first_frame, speech.n_frames)
     listed = None if intervals is None else list(intervals)
-    return Features(frames_TD, phones_T, utterance_features(speech, frames_TD, listed, pitch, config))
+    return Features(frames_TD, phones_T, utterance_features(speech, analysis, listed, config))

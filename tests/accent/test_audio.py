@@ -2,6 +2,8 @@
 
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,17 @@ def test_resampling_keeps_a_tone_where_it_was(rate: int) -> None:
 def test_a_recording_at_16_khz_is_not_touched() -> None:
     samples = speech_like(0.5)
     np.testing.assert_array_equal(prepare_speech(samples, RATE, NOTHING).unfiltered_N, samples)
+
+
+def test_samples_of_16_bits_give_what_the_same_numbers_in_full_scale_give() -> None:
+    samples = np.round(20_000 * speech_like(1.0)).astype(np.int16)
+    samples[100:103] = [32_767, -32_767, -32_768]
+    for rate in (RATE, 44_100):
+        small, wide = (prepare_speech(each, rate, AudioConfig()) for each in (samples, samples / 32_768))
+        assert small.preprocessing == wide.preprocessing
+        assert small.preprocessing["source"]["clipped_share"] == 3 / len(samples)
+        np.testing.assert_array_equal(small.unfiltered_N, wide.unfiltered_N)
+        np.testing.assert_array_equal(small.normalised_N, wide.normalised_N)
 
 
 def test_channels_are_averaged() -> None:
@@ -148,6 +161,13 @@ def test_preprocessing_is_json_and_names_every_step(tmp_path: Path) -> None:
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert set(record) == {"source", "mix_down", "resample", "filter", "trim", "loudness"}
     assert record["source"]["rate_hz"] == 44_100 and record["source"]["format"] == "WAV"
+
+
+def test_preparing_sound_needs_no_library_that_is_slow_to_import() -> None:
+    slow = ["scipy.signal", "pyloudnorm", "praatio", "librosa", "parselmouth", "torch"]
+    program = f"import sys, accent.audio, accent.features.phones; print([n for n in {slow} if n in sys.modules])"
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]"
 
 
 def test_the_share_of_clipped_samples_is_recorded(tmp_path: Path) -> None:

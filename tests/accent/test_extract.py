@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,20 +17,24 @@ from accent.features.schema import COLUMNS, FAMILIES, HOP, N_COLUMNS, column_ind
 from accent.features.utterance import UTTERANCE_COLUMNS
 from tests.accent.synthesis import RATE, noise, vowel
 
-CONFIG = FeatureConfig()
 SLICES = family_slices()
 Intervals = list[tuple[float, float, str]]
 
 
+@pytest.fixture(scope="module", params=sorted(BACKENDS))
+def config(request: pytest.FixtureRequest) -> FeatureConfig:
+    return FeatureConfig(backend=request.param)
+
+
 @pytest.fixture(scope="module")
 def recording(saa: Path) -> tuple[Speech, Intervals]:
-    speech = load_speech(saa / "SPA071" / "wav" / "arctic_a0001.wav", CONFIG.audio)
+    speech = load_speech(saa / "SPA071" / "wav" / "arctic_a0001.wav", AudioConfig())
     return speech, read_phone_intervals(saa / "SPA071" / "textgrid" / "arctic_a0001.TextGrid")
 
 
 @pytest.fixture(scope="module")
-def features(recording: tuple[Speech, Intervals]) -> Features:
-    return extract(recording[0], CONFIG, recording[1], sex="male")
+def features(recording: tuple[Speech, Intervals], config: FeatureConfig) -> Features:
+    return extract(recording[0], config, recording[1], sex="male")
 
 
 def column(features: Features, name: str) -> np.ndarray:
@@ -65,31 +71,35 @@ def test_columns_have_the_values_a_phonetician_expects(features: Features) -> No
     assert 0 < np.nanmedian(column(features, "jitter_local")) < 0.1
 
 
-def test_without_an_alignment_there_are_no_phones(recording: tuple[Speech, Intervals], features: Features) -> None:
-    bare = extract(recording[0], CONFIG)
+def test_without_an_alignment_there_are_no_phones(
+    recording: tuple[Speech, Intervals], features: Features, config: FeatureConfig
+) -> None:
+    bare = extract(recording[0], config)
     assert bare.phones_T is None
     assert tuple(bare.utterance) == UTTERANCE_COLUMNS
     np.testing.assert_array_equal(bare.frames_TD, features.frames_TD)
 
 
-def test_extraction_is_repeatable_to_the_bit(recording: tuple[Speech, Intervals], features: Features) -> None:
-    again = extract(recording[0], CONFIG, recording[1], sex="male")
+def test_extraction_is_repeatable_to_the_bit(
+    recording: tuple[Speech, Intervals], features: Features, config: FeatureConfig
+) -> None:
+    again = extract(recording[0], config, recording[1], sex="male")
     assert again.frames_TD.tobytes() == features.frames_TD.tobytes()
     np.testing.assert_equal(again.utterance, features.utterance)
 
 
-def test_trimming_chooses_frames_and_changes_no_value() -> None:
+def test_trimming_chooses_frames_and_changes_no_value(config: FeatureConfig) -> None:
     samples = np.concatenate([0.001 * noise(0.5), vowel(130, (600, 1100, 2500, 3500), 0.8), 0.001 * noise(0.4, seed=1)])
     trimmed, whole = (
         prepare_speech(samples, RATE, AudioConfig(trim_db=trim_db, loudness_lufs=None)) for trim_db in (30.0, None)
     )
     assert trimmed.first_frame > 0 and trimmed.n_frames < whole.n_frames
-    np.testing.assert_array_equal(extract(trimmed, CONFIG).frames_TD, extract(whole, CONFIG).frames_TD[trimmed.kept])
+    np.testing.assert_array_equal(extract(trimmed, config).frames_TD, extract(whole, config).frames_TD[trimmed.kept])
 
 
-def test_halving_the_recording_shifts_intensity_and_changes_nothing_else(saa: Path) -> None:
-    samples = load_speech(saa / "CMN007" / "wav" / "arctic_a0002.wav", CONFIG.audio).unfiltered_N
-    loud, quiet = (extract(prepare_speech(gain * samples, RATE, CONFIG.audio), CONFIG) for gain in (1.0, 0.5))
+def test_halving_the_recording_shifts_intensity_and_changes_nothing_else(saa: Path, config: FeatureConfig) -> None:
+    samples = load_speech(saa / "CMN007" / "wav" / "arctic_a0002.wav", config.audio).unfiltered_N
+    loud, quiet = (extract(prepare_speech(gain * samples, RATE, config.audio), config) for gain in (1.0, 0.5))
     difference = quiet.frames_TD - loud.frames_TD
     intensity = column_index("intensity_db")
     sounding = np.isfinite(loud.frames_TD[:, intensity])
@@ -104,10 +114,10 @@ def test_halving_the_recording_shifts_intensity_and_changes_nothing_else(saa: Pa
 
 
 def test_the_sex_changes_the_formants_only_where_a_ceiling_for_men_is_set(
-    recording: tuple[Speech, Intervals], features: Features
+    recording: tuple[Speech, Intervals], features: Features, config: FeatureConfig
 ) -> None:
-    config = FeatureConfig(formant_ceiling_male_hz=5000.0)
-    man, woman = (extract(recording[0], config, sex=sex).frames_TD for sex in ("male", "female"))
+    by_sex = replace(config, formant_ceiling_male_hz=5000.0)
+    man, woman = (extract(recording[0], by_sex, sex=sex).frames_TD for sex in ("male", "female"))
     np.testing.assert_array_equal(woman, features.frames_TD)
     changed = [
         family.name
@@ -118,15 +128,15 @@ def test_the_sex_changes_the_formants_only_where_a_ceiling_for_men_is_set(
 
 
 @pytest.mark.parametrize("n_samples", [1600, 1759, 1760, 3001])
-def test_the_shortest_recordings_have_features(n_samples: int) -> None:
-    speech = prepare_speech(vowel(130, (600, 1100, 2500, 3500), 0.5)[:n_samples], RATE, CONFIG.audio)
-    assert extract(speech, CONFIG).frames_TD.shape == (speech.n_frames, N_COLUMNS)
+def test_the_shortest_recordings_have_features(n_samples: int, config: FeatureConfig) -> None:
+    speech = prepare_speech(vowel(130, (600, 1100, 2500, 3500), 0.5)[:n_samples], RATE, config.audio)
+    assert extract(speech, config).frames_TD.shape == (speech.n_frames, N_COLUMNS)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.002])
-def test_noise_and_digital_silence_are_undefined_and_never_a_crash(offset: float) -> None:
+def test_noise_and_digital_silence_are_undefined_and_never_a_crash(offset: float, config: FeatureConfig) -> None:
     samples = np.concatenate([np.zeros(16_000), 0.1 * noise(0.5), np.zeros(16_000)]) + offset
-    found = extract(prepare_speech(samples, RATE, AudioConfig(trim_db=None)), CONFIG)
+    found = extract(prepare_speech(samples, RATE, AudioConfig(trim_db=None)), config)
     assert np.isnan(column(found, "f0_hz")).all()
     # Levels end at a floor and silence crosses zero no times; everything else has no value.
     silent_TD = np.isnan(np.concatenate([found.frames_TD[5:80], found.frames_TD[170:245]]))
@@ -136,11 +146,11 @@ def test_noise_and_digital_silence_are_undefined_and_never_a_crash(offset: float
     assert not np.isinf(found.frames_TD).any()
 
 
-def test_a_click_stands_at_one_frame_in_every_column() -> None:
+def test_a_click_stands_at_one_frame_in_every_column(config: FeatureConfig) -> None:
     samples = np.zeros(32_000)
     samples[80 * HOP] = 0.9
-    config = AudioConfig(trim_db=None, loudness_lufs=None, highpass_hz=None)
-    frames_TD = extract(prepare_speech(samples, RATE, config), CONFIG).frames_TD
+    audio = AudioConfig(trim_db=None, loudness_lufs=None, highpass_hz=None)
+    frames_TD = extract(prepare_speech(samples, RATE, audio), config).frames_TD
     touched_TD = ~((frames_TD == frames_TD[0]) | (np.isnan(frames_TD) & np.isnan(frames_TD[0])))
     touched = np.flatnonzero(touched_TD.any(axis=0))
     assert {name for name in SLICES if touched_TD[:, SLICES[name]].any()} == set(SLICES)
@@ -150,10 +160,16 @@ def test_a_click_stands_at_one_frame_in_every_column() -> None:
 
 
 def test_every_backend_the_configuration_allows_is_registered() -> None:
-    assert set(BACKENDS) == {"reference"}
-    assert CONFIG.backend in BACKENDS
+    assert set(BACKENDS) == set(get_args(get_type_hints(FeatureConfig)["backend"]))
 
 
-def test_features_load_without_torch() -> None:
-    code = "import sys, accent.features.extract, accent.features.phones; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_the_numba_backend_waits_for_none_of_the_slow_libraries() -> None:
+    code = """
+import sys
+from accent.features.config import FeatureConfig
+from accent.features.extract import prepare_backend
+prepare_backend(FeatureConfig(backend="numba"))
+sys.exit(", ".join({"torch", "librosa", "parselmouth", "sklearn", "pandas"} & set(sys.modules)) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (0, "")

@@ -9,8 +9,8 @@ from accent.audio import AudioConfig, load_speech
 from accent.configuration import load
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
+from accent.features.grid import brick_wall_resample
 from accent.features.reference.formants import formant_frames
-from accent.features.reference.grid import brick_wall_resample
 from tests.accent.synthesis import RATE, noise, resonate, vowel
 
 CONFIG = FeatureConfig()

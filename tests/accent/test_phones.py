@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from praatio import textgrid
 
 from accent.errors import AccentError
-from accent.features.phones import CONSONANTS, OUTSIDE, PHONES, VOWELS, normalise_label, phone_ids_on_grid
+from accent.features.phones import (
+    CONSONANTS,
+    OUTSIDE,
+    PHONES,
+    VOWELS,
+    _read_plainly,
+    _read_with_praatio,
+    normalise_label,
+    phone_ids_on_grid,
+)
 from accent.features.phones import read_phone_intervals as read
 
 ENTRIES = [
@@ -156,6 +165,61 @@ def test_a_kept_region_has_the_phones_of_the_whole(first: int, count: int) -> No
     intervals = [(start, end, label or "sil") for start, end, label in ENTRIES]
     whole = phone_ids_on_grid(intervals, 0, 200)
     np.testing.assert_array_equal(phone_ids_on_grid(intervals, first, count), whole[first : first + count])
+
+
+DAMAGES = ["cut", "byte", "line lost", "lines swapped", "line added", "digit", "quote", "line ends"]
+
+
+def damaged(content: bytes, damage: str, generator: np.random.Generator) -> bytes:
+    lines, at = content.split(b"\n"), int(generator.integers(len(content)))
+    first, second = generator.integers(len(lines), size=2)
+    if damage == "cut":
+        return content[:at]
+    if damage == "byte":
+        return content[:at] + bytes([generator.integers(256)]) + content[at + 1 :]
+    if damage == "line lost":
+        lines.pop(first)
+    if damage == "lines swapped":
+        lines[first], lines[second] = lines[second], lines[first]
+    if damage == "line added":
+        lines.insert(first, [b"", b"xmin = 3", b'"x"', b"1.5", b'"IntervalTier"', b'text = "a"'][second % 6])
+    if damage == "digit":
+        at = generator.choice([position for position, byte in enumerate(content) if chr(byte).isdigit()])
+        return content[:at] + [b"9", b"0", b"-", b".", b"e"][first % 5] + content[at + 1 :]
+    if damage == "quote":
+        return content[:at] + [b'"', b"[", b"\n", b"]", b" "][first % 5] + content[at:]
+    return [b"\r\n", b"\r", b"\n"][first % 3].join(lines)
+
+
+def outcome(path: Path, praatio_only: bool) -> list[tuple[float, float, str]] | str:
+    try:
+        if praatio_only:
+            return [(start, end, normalise_label(label)) for start, end, label in _read_with_praatio(path)]
+        return read(path)
+    except AccentError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("style", ["long_textgrid", "short_textgrid"])
+def test_real_alignments_are_read_plainly_and_as_praatio_reads_them(saa: Path, tmp_path: Path, style: str) -> None:
+    for path in sorted(saa.glob("*/textgrid/*.TextGrid"))[::4]:
+        grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=True)
+        grid.save(str(tmp_path / "a.TextGrid"), format=style, includeBlankSpaces=True)
+        for each in (path, tmp_path / "a.TextGrid"):
+            assert _read_plainly(each) is not None
+            assert outcome(each, praatio_only=False) == outcome(each, praatio_only=True)
+
+
+@pytest.mark.parametrize("style", ["long_textgrid", "short_textgrid"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_whatever_the_damage_praatio_would_say_the_same(tmp_path: Path, style: str, damage: str) -> None:
+    path, generator = write(tmp_path / "a.TextGrid", style=style), np.random.default_rng(0)
+    content, outcomes = path.read_bytes(), []
+    for _ in range(60):
+        path.write_bytes(damaged(content, damage, generator))
+        outcomes.append(outcome(path, praatio_only=False))
+        assert outcomes[-1] == outcome(path, praatio_only=True)
+    assert damage == "line ends" or any(isinstance(each, str) for each in outcomes)
 
 
 def test_real_alignments_are_read_and_cover_their_recordings(saa: Path) -> None:

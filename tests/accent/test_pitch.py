@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from accent.audio import AudioConfig, load_speech
 from accent.features.config import FeatureConfig
-from accent.features.reference.grid import brick_wall_resample, padded_sound, without_sound
+from accent.features.grid import brick_wall_resample, without_sound
+from accent.features.reference.grid import padded_sound
 from accent.features.reference.pitch import intensity, track_pitch
 from tests.accent.synthesis import RATE, alternating_pulse_times, harmonics, harmonics_plus_noise, noise, pulses, vowel
 

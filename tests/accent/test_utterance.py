@@ -9,19 +9,22 @@ import parselmouth
 import pytest
 from parselmouth.praat import call
 from scipy.signal import get_window
+from scipy.spatial import ConvexHull, QhullError
 
-from accent.audio import AudioConfig, load_speech, prepare_speech
+from accent.audio import AudioConfig, Speech, load_speech, prepare_speech
 from accent.features.config import FeatureConfig
 from accent.features.extract import extract
 from accent.features.phones import read_phone_intervals
-from accent.features.reference.pitch import track_pitch
-from accent.features.reference.voice import glottal_pulses, harmonicity
+from accent.features.reference.cepstrum import smoothed_cepstral_peak
+from accent.features.reference.harmonicity import harmonicity
+from accent.features.reference.pitch import smooth_intensity, track_pitch
+from accent.features.reference.pulses import glottal_pulses
+from accent.features.reference.voice_report import voice_report
 from accent.features.schema import SAMPLE_RATE, column_index
 from accent.features.utterance import ALIGNMENT_COLUMNS, UTTERANCE_COLUMNS
-from accent.features.utterance.delivery import delivery, syllable_nuclei
+from accent.features.utterance.delivery import delivery, quantiles, syllable_nuclei
 from accent.features.utterance.fricatives import FRICATIVE_COLUMNS, fricative_moments, spectral_moments
 from accent.features.utterance.rhythm import Interval
-from accent.features.utterance.voice_report import smoothed_cepstral_peak, voice_report
 from accent.features.utterance.vowels import hull_area, vowel_space
 from tests.accent import synthesis
 
@@ -34,9 +37,17 @@ def recordings(saa: Path) -> list[Path]:
     return sorted(saa.glob("*/wav/*.wav"))[1::17]
 
 
+def delivery_of(speech: Speech, config: FeatureConfig) -> dict[str, float]:
+    f0_T = track_pitch(speech.unfiltered_N, config).f0_T[speech.kept]
+    return delivery(f0_T, smooth_intensity(speech.unfiltered_N)[speech.kept], config)
+
+
+def voice_report_of(speech: Speech, config: FeatureConfig) -> dict[str, float]:
+    return voice_report(speech, track_pitch(speech.unfiltered_N, config), config)
+
+
 def measured_delivery(samples_N: np.ndarray) -> dict[str, float]:
-    speech = prepare_speech(samples_N, SAMPLE_RATE, UNTRIMMED)
-    return delivery(speech, track_pitch(speech.unfiltered_N, CONFIG), CONFIG)
+    return delivery_of(prepare_speech(samples_N, SAMPLE_RATE, UNTRIMMED), CONFIG)
 
 
 # The table
@@ -146,7 +157,7 @@ def test_unvoiced_sound_has_no_voice_report() -> None:
     assert not np.isfinite(pitch.f0_T).any()
     measured = voice_report(speech, pitch, CONFIG)
     assert {column for column, value in measured.items() if np.isfinite(value)} == {"cpps_db"}
-    spoken = delivery(speech, pitch, CONFIG)
+    spoken = delivery_of(speech, CONFIG)
     assert spoken["voiced_share"] == 0
     assert spoken["syllables_per_second"] == 0
     assert np.isnan(spoken["f0_median_hz"])
@@ -164,6 +175,14 @@ def test_smoothed_cepstral_peak_grows_with_the_harmonics_to_noise_ratio() -> Non
 
 
 # Delivery
+
+
+@pytest.mark.parametrize("n_values", [1, 2, 7, 401])
+def test_quantiles_are_numpys(n_values: int) -> None:
+    values, shares = np.random.default_rng(n_values).normal(0, 1, n_values), (0.0, 0.05, 0.5, 0.95, 0.99, 1.0)
+    np.testing.assert_allclose(quantiles(values, shares), np.quantile(values, shares), rtol=1e-12)
+    values[n_values // 2] = np.nan
+    assert np.isnan(quantiles(values, shares)).all()
 
 
 def test_median_and_range_of_a_known_glide() -> None:
@@ -237,9 +256,8 @@ def test_trimming_leaves_the_kept_region_to_be_measured() -> None:
     inside = prepare_speech(
         np.concatenate([silent_N, speech_N, silent_N]), SAMPLE_RATE, AudioConfig(trim_margin_seconds=0.0)
     )
-    for measure in (delivery, voice_report):
-        expected = measure(alone, track_pitch(alone.unfiltered_N, config), config)
-        measured = measure(inside, track_pitch(inside.unfiltered_N, config), config)
+    for measure in (delivery_of, voice_report_of):
+        expected, measured = measure(alone, config), measure(inside, config)
         for column in ("duration_seconds", "f0_median_hz", "speech_share", "hnr_mean_db", "cpps_db"):
             if column in expected:
                 assert measured[column] == pytest.approx(expected[column], rel=0.1), column
@@ -290,8 +308,22 @@ def test_diphthongs_and_consonants_are_no_corners_of_the_vowel_space() -> None:
 
 
 def test_points_on_one_line_span_no_area() -> None:
-    assert hull_area(np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])) == 0
-    assert hull_area(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.2, 0.2]])) == pytest.approx(0.5)
+    assert hull_area([(0.0, 0.0), (1.0, 1.0), (2.0, 2.0)]) == 0
+    assert hull_area([(1.0, 0.0), (1.0, 2.0), (1.0, 1.0)]) == 0
+    assert hull_area([(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.2, 0.2)]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("n_points", [3, 4, 9, 50])
+def test_area_of_the_hull_is_qhulls(n_points: int) -> None:
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        for points in (generator.normal(0, 1, (n_points, 2)), generator.integers(0, 4, (n_points, 2)) * 1.0):
+            try:
+                # SciPy calls the measure of the inside "volume"; in the plane that is the area.
+                expected = ConvexHull(points).volume
+            except QhullError:
+                expected = 0.0
+            assert hull_area([(x, y) for x, y in points.tolist()]) == pytest.approx(expected, abs=1e-12)
 
 
 # Fricatives

@@ -44,6 +44,18 @@ def test_merged_moments_equal_those_of_all_frames_at_once(lengths, seed):
     np.testing.assert_array_equal(merged.f0_H, whole.f0_H)
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_moments_equal_numpys_whatever_the_type_and_the_layout(kind):
+    frames_TD = np.asfortranarray(_frames(3, 70).astype(kind))
+    moments = Moments.of(frames_TD)
+    values_TD = np.delete(frames_TD.astype(np.float64), 5, axis=1)
+    np.testing.assert_array_equal(np.delete(moments.count_D, 5), (~np.isnan(values_TD)).sum(axis=0))
+    np.testing.assert_allclose(np.delete(moments.mean_D, 5), np.nanmean(values_TD, axis=0), rtol=1e-13)
+    squares_D = np.nanvar(values_TD, axis=0) * np.delete(moments.count_D, 5)
+    np.testing.assert_allclose(np.delete(moments.m2_D, 5), squares_D, rtol=1e-12, atol=1e-20)
+    assert (moments.count_D[5], moments.mean_D[5], moments.m2_D[5]) == (0, 0, 0)
+
+
 def test_statistics_of_a_shard_set_equal_numpy_over_all_its_frames(tmp_path):
     shard_set = make_shard_set(tmp_path, SPEAKERS, 5, samples_per_shard=3)
     chosen = ["b1", "a0"]

@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 import zlib
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -119,6 +120,14 @@ def test_values_beyond_float16_are_an_error_that_names_the_column():
         store_frames(frames_TD)
 
 
+def test_what_float16_rounds_down_to_its_largest_value_is_kept_and_what_it_rounds_up_is_not():
+    for value in (65519.99, -65519.99):
+        np.testing.assert_array_equal(np.abs(store_frames(np.full((1, N_COLUMNS), value, np.float32))), 65504)
+    for value in (65520.0, -65520.0, np.inf):
+        with pytest.raises(ValueError, match="too large"):
+            store_frames(np.full((1, N_COLUMNS), value, np.float32))
+
+
 @pytest.mark.parametrize("shape", [(0, N_COLUMNS), (4, N_COLUMNS - 1), (N_COLUMNS,)])
 def test_frames_of_another_shape_are_an_error(shape):
     with pytest.raises(ValueError, match="shape"):
@@ -138,6 +147,14 @@ def test_phones_that_do_not_fit_the_frames_are_an_error():
 
 
 def test_json_is_strict():
-    value = {"a": float("nan"), "b": [float("inf"), np.float32(0.5), np.int64(3), "ü"], 3: None}
-    text = to_json(value).decode()
-    assert json.loads(text, parse_constant=pytest.fail) == {"a": None, "b": [None, 0.5, 3, "ü"], "3": None}
+    value = {
+        "a": float("nan"),
+        "b": [float("inf"), np.float32(0.5), np.float64("nan"), np.int64(3), "ü", True],
+        3: None,
+    }
+    text = to_json(MappingProxyType(value)).decode()
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "a": None,
+        "b": [None, 0.5, None, 3, "ü", True],
+        "3": None,
+    }

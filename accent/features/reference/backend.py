@@ -8,15 +8,20 @@ Shape legend: T frames of 10 ms, D columns of the schema, 8 formant columns.
 import numpy as np
 
 from accent.audio import Speech
+from accent.features.analysis import Analysis
 from accent.features.config import FeatureConfig
+from accent.features.reference.cepstrum import cepstral_peak_prominence
 from accent.features.reference.formants import formant_frames
-from accent.features.reference.pitch import PitchTrack, intensity, track_pitch
+from accent.features.reference.harmonicity import harmonicity
+from accent.features.reference.pitch import intensity, smooth_intensity, track_pitch
+from accent.features.reference.pulses import jitter_and_shimmer
+from accent.features.reference.source import first_harmonics, pitch_frames, spectral_tilt
 from accent.features.reference.spectrum import spectral_frames
-from accent.features.reference.voice import voice_frames
+from accent.features.reference.voice_report import voice_report
 from accent.features.schema import FAMILY_NAMES
 
 
-def analyse(speech: Speech, config: FeatureConfig, sex: str | None = None) -> tuple[np.ndarray, PitchTrack]:
+def analyse(speech: Speech, config: FeatureConfig, sex: str | None = None) -> Analysis:
     """Compute every column of every frame of a recording.
 
     Args:
@@ -25,14 +30,29 @@ def analyse(speech: Speech, config: FeatureConfig, sex: str | None = None) -> tu
         sex: "male" or "female" where known; decides the formant ceiling if the configuration has one for men.
 
     Returns:
-        `[T, D]` float64 over the whole recording, columns in the schema's order, and the pitch track.
+        The frames of the whole recording and the voice report of its kept region.
     """
     pitch = track_pitch(speech.unfiltered_N, config)
+    jitter_T, shimmer_T = jitter_and_shimmer(pitch, config)
     formants_T8 = formant_frames(speech.unfiltered_N, config, sex)
+    pitch_frames_TW = pitch_frames(speech.unfiltered_N, config.pitch_floor_hz)
     families = {
         **spectral_frames(speech.normalised_N),
         "prosody": np.column_stack([pitch.f0_T, pitch.strength_T, intensity(speech.unfiltered_N, config)]),
         "formants": formants_T8,
-        "voice": voice_frames(speech.unfiltered_N, pitch, formants_T8, config),
+        "voice": np.column_stack(
+            [
+                harmonicity(speech.unfiltered_N, config),
+                jitter_T,
+                shimmer_T,
+                cepstral_peak_prominence(speech.unfiltered_N, config),
+                *first_harmonics(pitch_frames_TW, pitch.f0_T, formants_T8),
+                spectral_tilt(pitch_frames_TW, pitch.f0_T, config),
+            ]
+        ),
     }
-    return np.hstack([families[name] for name in FAMILY_NAMES]), pitch
+    return Analysis(
+        np.hstack([families[name] for name in FAMILY_NAMES]),
+        smooth_intensity(speech.unfiltered_N),
+        voice_report(speech, pitch, config),
+    )

