@@ -1,4 +1,4 @@
-"""The command `accent`: featurize, inspect, evaluate, embed, demo.
+"""The command `accent`: featurize, shards, inspect, evaluate, embed, demo.
 
 Each command parses its words and calls one function elsewhere; heavy imports wait until a command needs them.  A fault
 the user can mend is one line on stderr and status 2 (the traceback only with --debug), Ctrl-C is status 130.
@@ -22,6 +22,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+shards_app = typer.Typer(help="Work on the shards that several machines make together.", no_args_is_help=True)
+app.add_typer(shards_app, name="shards")
 
 Overrides = Annotated[
     list[str] | None,
@@ -50,18 +52,44 @@ def featurize(
         int | None,
         typer.Option(min=1, help="Processes; as many as this machine has cores by default."),
     ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Make part K of N (from 1) only; other machines make the others."),
+    ] = None,
 ) -> None:
-    """Turn a corpus into tar shards of features: parallel, resumable, the same bytes whatever the workers."""
+    """Turn a corpus into tar shards of features: parallel, resumable, the same bytes whatever the workers.
+
+    With --part, several machines fill one folder that all of them see; then `accent shards merge SHARDS`.
+    """
     from accent.configuration import load
     from launch.configuration import find_config
-    from shards.featurize import FeatureProcessor, FeaturizeConfig
+    from shards.featurize import FeatureProcessor, FeaturizeConfig, Share
     from shards.inspect import describe
 
     # Where there is no terminal for a progress bar, the processor logs a line at the start and one at the end.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load(FeaturizeConfig, None if config is None else find_config(config), overrides or [])
-    shard_set = FeatureProcessor(corpus, out, settings, workers=workers).process_dataset()
-    _show(describe(shard_set, brief=True))
+    share = None if part is None else Share.parse(part)
+    processor = FeatureProcessor(corpus, out, settings, workers=workers)
+    if share is None:
+        _show(describe(processor.process_dataset(), brief=True))
+        return
+    missing = processor.process_part(share)
+    if missing:
+        print(f"part {share} is finished; {missing} shards of other parts are still missing")
+    else:
+        print(f"part {share} is finished, and all shards are there: accent shards merge {out}")
+
+
+@shards_app.command()
+def merge(
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder in which every part was made.")],
+) -> None:
+    """Make the manifest of a shard set whose parts are all there; the same bytes as one machine would write."""
+    from shards.inspect import describe
+    from shards.merge import merge as merge_shards
+
+    _show(describe(merge_shards(shards), brief=True))
 
 
 @app.command()

@@ -25,9 +25,11 @@ from accent.embedder import load_model
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.normalisation import VoiceStatistics
 from launch.configuration import RunConfig
 from launch.files import writable_folder, write_archive, write_text
 from launch.measures import Recordings, measure
+from launch.normalisation import voices_for
 from launch.report import draw_confusion, draw_fusion, draw_space, figures_table, groups_table
 from shards.batch import Batch
 from shards.loader import EvaluationLoader
@@ -82,7 +84,8 @@ def extract_embeddings(
 
     Args:
         model: the encoder; moved to the device, and left in the mode it came in.
-        dataloader: yields `Batch`; its attribute `accents` names the labels, or else the model's accents do.
+        dataloader: yields `Batch`; its attribute `accents` names the labels, or else the model's accents do.  If the
+            model normalises by speaker, its attribute `shard_set` knows the speakers.
         device: where to compute; where the model is if not given.
 
     Returns:
@@ -92,24 +95,35 @@ def extract_embeddings(
     Example:
         >>> embeddings, labels, accents = extract_embeddings(model, dataloader, device)  # doctest: +SKIP
     """
-    extraction = extract(model, dataloader, device)
+    shard_set = getattr(dataloader, "shard_set", None)
+    extraction = extract(model, dataloader, device, None if shard_set is None else voices_for(model, shard_set))
     names = getattr(dataloader, "accents", None) or model.config.accents
     return extraction.embedding_NE, extraction.accent_N, [names[label] for label in extraction.accent_N]
 
 
 @torch.inference_mode()
 def extract(
-    model: EnhancedAccentEncoder, batches: Iterable[Batch], device: torch.device | str | None = None
+    model: EnhancedAccentEncoder,
+    batches: Iterable[Batch],
+    device: torch.device | str | None = None,
+    table: VoiceStatistics | None = None,
 ) -> Extraction:
-    """Embed everything a loader yields; as `extract_embeddings`, with probabilities, speakers and sample numbers."""
+    """Embed everything a loader yields; as `extract_embeddings`, with probabilities, speakers and sample numbers.
+
+    The table is of the voices of the shard set, from `voices_for`; needed if the model normalises by speaker.
+    """
     target = torch.device(device) if device is not None else next(model.parameters()).device
     model.to(target)
+    table = None if table is None else table.to(target)
     was_training = model.training
     model.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
     try:
         for batch in batches:
-            output = model(*(tensor.to(target, non_blocking=True) for tensor in (batch.frames_BTD, batch.valid_BT)))
+            frames_BTD, valid_BT, speaker_B = (
+                part.to(target, non_blocking=True) for part in (batch.frames_BTD, batch.valid_BT, batch.speaker_B)
+            )
+            output = model(frames_BTD, valid_BT, None if table is None else table.rows(speaker_B))
             columns = (
                 output.embedding_BE.float(),
                 output.accent_logits_BA.float().softmax(-1),
@@ -209,7 +223,9 @@ def check_features(shard_set: ShardSet, feature_config: FeatureConfig) -> None:
     """
     theirs = _flat(to_mapping(load(FeatureConfig, shard_set.manifest.configuration.get("features", {}))))
     ours = _flat(to_mapping(feature_config))
-    differing = [f"{key} {theirs[key]}, not {ours[key]}" for key in ours if key != "backend" and theirs[key] != ours[key]]
+    differing = [
+        f"{key} {theirs[key]}, not {ours[key]}" for key in ours if key != "backend" and theirs[key] != ours[key]
+    ]
     if differing:
         raise AccentError(
             f"{shard_set.root}: features made otherwise than those the model was trained on "
@@ -287,7 +303,7 @@ def _recordings(
 ) -> Recordings:
     """Embed the speakers' utterances and put beside them what the shard set knows of each."""
     loader = EvaluationLoader(shard_set, speakers, prompts=prompts)
-    found = extract(model, track_on_terminal(loader, description), device)
+    found = extract(model, track_on_terminal(loader, description), device, voices_for(model, shard_set))
     position = {name: number for number, name in enumerate(model.config.accents)}
     unknown = sorted({loader.accents[label] for label in np.unique(found.accent_N)} - set(position))
     if unknown:

@@ -27,7 +27,7 @@ class FeaturizeProgress:
     """A bar with utterances a second, seconds of sound a second and the time left; use as a context manager.
 
     Args:
-        total: inputs of the whole set.
+        total: inputs of the set, or of the part of it that is made here.
         finished: inputs of the shards that an earlier run finished.
         console: where to draw; by default the standard error stream.  Nothing is drawn unless it is a terminal.
     """

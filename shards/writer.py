@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accent.features.kernels.conversion import to_half
 from accent.features.schema import COLUMNS, N_COLUMNS
 from shards.manifest import INDEX_DTYPE, ShardEntry
 
@@ -69,11 +70,13 @@ def store_frames(frames_TD: NDArray[np.floating]) -> NDArray[np.float16]:
     """
     if frames_TD.ndim != 2 or frames_TD.shape[0] < 1 or frames_TD.shape[1] != N_COLUMNS:
         raise ValueError(f"frames of shape {frames_TD.shape} are not [T >= 1, {N_COLUMNS}]")
-    overflowing_TD = np.abs(frames_TD) >= ROUNDED_TO_INFINITY
+    single_TD = np.ascontiguousarray(frames_TD, dtype=np.float32)
+    overflowing_TD = np.abs(single_TD) >= ROUNDED_TO_INFINITY
     if overflowing_TD.any():
         names = ", ".join(COLUMNS[column] for column in np.flatnonzero(overflowing_TD.any(axis=0)))
         raise ValueError(f"infinite, or too large for float16: {names}")
-    return np.ascontiguousarray(frames_TD, dtype=np.float16)
+    half_TD: NDArray[np.float16] = to_half(single_TD).view(np.float16)
+    return half_TD
 
 
 def strict(value: Any) -> Any:

@@ -65,8 +65,9 @@ def test_every_run_configuration_is_in_the_wheel_and_loads(site, tmp_path):
 
 
 def test_the_wheel_holds_every_configuration_of_the_checkout(site):
-    there = {path.relative_to(site / "configs") for path in (site / "configs").rglob("*.yaml")}
-    assert there == {path.relative_to(REPOSITORY / "configs") for path in (REPOSITORY / "configs").rglob("*.yaml")}
+    for pattern in ("*.yaml", "*.sbatch"):
+        there = {path.relative_to(site / "configs") for path in (site / "configs").rglob(pattern)}
+        assert there == {path.relative_to(REPOSITORY / "configs") for path in (REPOSITORY / "configs").rglob(pattern)}
 
 
 def test_the_wheel_declares_the_console_command(site):

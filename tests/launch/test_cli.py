@@ -93,12 +93,27 @@ def test_the_whole_way_from_sound_to_embeddings(accent, corpus, tmp_path, capsys
         (("featurize", "corpus", "out", "features.pich_floor_hz=60"), "features.pitch_floor_hz"),
         (("featurize", "corpus", "out", "features.pitch_floor_hz=low"), "features.pitch_floor_hz"),
         (("featurize", "corpus", "out", "corpus.accents=[Klingon]"), "Klingon"),
+        (("featurize", "corpus", "out", "--part", "0/3"), "--part 0/3"),
+        (("shards", "merge", "nowhere"), "nowhere"),
     ],
 )
 def test_a_wrong_word_is_one_line_that_names_it(accent, corpus, tmp_path, monkeypatch, words, expected):
     monkeypatch.chdir(tmp_path)
     assert expected in refusal(accent(*(corpus if word == "corpus" else word for word in words)))
     assert not any(path.suffix in {".tar", ".npz"} for path in tmp_path.rglob("*"))
+
+
+def test_parts_are_merged_into_one_set(accent, corpus, tmp_path):
+    shards = tmp_path / "shards"
+    words = ("featurize", corpus, shards, "--workers", 1, "samples_per_shard=7")
+    status, printed, _ = accent(*words, "--part", "1/2")
+    assert status == 0 and "part 1/2 is finished; 1 shards of other parts are still missing" in printed
+    assert "1 of 3 shards are missing: 1 of part 2/2" in refusal(accent("shards", "merge", shards))
+    status, printed, _ = accent(*words, "--part", "2/2")
+    assert status == 0 and f"all shards are there: accent shards merge {shards}" in printed
+    status, printed, _ = accent("shards", "merge", shards)
+    assert status == 0 and "18 samples" in printed
+    assert accent("inspect", shards, "--verify")[0] == 0
 
 
 def test_a_wrong_command_has_status_2(accent):

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import ClassVar
 
@@ -29,6 +28,7 @@ from shards.corpora.corpus import CorpusConfig
 from shards.featurize import FeatureProcessor, FeaturizeConfig
 from shards.inspect import verify
 from shards.manifest import ShardSet
+from tests.shards.dying import in_a_child
 
 SPEAKERS = ("ARA004", "ENG036")
 GOOD = 5
@@ -148,8 +148,9 @@ def test_statistics_are_those_of_the_stored_values(made):
         np.testing.assert_allclose(statistics.mean_D[some_D], np.nanmean(frames_TD[:, some_D], axis=0), rtol=1e-10)
 
 
-def test_the_number_of_workers_changes_no_byte(made, corpus, tmp_path):
-    FeatureProcessor(corpus, tmp_path / "out", CONFIG, workers=3).process_dataset()
+@pytest.mark.parametrize("workers", [2, 7])
+def test_the_number_of_workers_changes_no_byte(made, corpus, tmp_path, workers):
+    FeatureProcessor(corpus, tmp_path / "out", CONFIG, workers=workers).process_dataset()
     assert _hashes(tmp_path / "out") == _hashes(made.root)
 
 
@@ -164,8 +165,8 @@ class _Recorded:
 
     results: ClassVar[dict] = {}
 
-    def __init__(self, *_: object) -> None:
-        pass
+    def __init__(self, function, *_: object, **__: object) -> None:
+        self.function = function
 
     def __enter__(self):
         return self
@@ -173,10 +174,11 @@ class _Recorded:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def in_order(self, function, tasks, name):
-        for task in tasks:
+    def in_order(self, blocks, name, footprint, done):
+        for task in itertools.chain.from_iterable(blocks):
             if task.key not in self.results:
-                self.results[task.key] = function(task)
+                self.results[task.key] = self.function(task)
+            done(self.results[task.key])
             yield task, self.results[task.key]
 
 
@@ -184,6 +186,7 @@ class _Recorded:
 def recorded(monkeypatch):
     """For tests about the disk: no process is started, and each input is computed once for all of them."""
     monkeypatch.setattr(featurize, "WorkerPool", _Recorded)
+    monkeypatch.setattr(featurize, "prepare_backend", lambda _: None)
 
 
 SCRIPT = """
@@ -215,9 +218,10 @@ def _interrupted(corpus: Path, folder: Path, number: signal.Signals) -> str:
     return errors
 
 
-def test_a_killed_run_goes_on_and_gives_the_same_bytes(made, corpus, tmp_path, recorded):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_goes_on_and_gives_the_same_bytes(made, corpus, tmp_path, recorded, how):
     folder = tmp_path / "out"
-    _interrupted(corpus, folder, signal.SIGKILL)
+    _interrupted(corpus, folder, how)
     assert not (folder / "manifest.json").exists()
     before = {path: path.stat().st_ino for path in _finished(folder)}
     assert before
@@ -236,7 +240,7 @@ def test_ctrl_c_keeps_finished_shards_and_leaves_no_temporary_file(made, corpus,
 
 
 class _NoPool:
-    def __init__(self, *_: object) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         raise AssertionError("work was begun")
 
 
@@ -245,7 +249,7 @@ def test_a_shard_without_record_or_of_another_size_is_made_again_with_the_same_b
 ):
     folder = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(featurize, "assemble", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(featurize, "assemble_shards", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             FeatureProcessor(corpus, folder, CONFIG, workers=2).process_dataset()
     first, second, *_ = sorted(_finished(folder))
@@ -255,44 +259,28 @@ def test_a_shard_without_record_or_of_another_size_is_made_again_with_the_same_b
     assert _hashes(folder) == _hashes(made.root)
 
 
-def _in_a_child(work, die_at: int | None) -> int:
-    """Run `work` in a forked process that dies, without any clean-up, at its n-th call that changes the disk."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    calls = itertools.count()
-
-    def dying(original):
-        def call(*arguments, **named):
-            if next(calls) == die_at:
-                os._exit(9)
-            return original(*arguments, **named)
-
-        return call
-
-    for name in ("replace", "fsync", "unlink", "rmdir"):
-        setattr(os, name, dying(getattr(os, name)))
-    try:
-        work()
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
-
-
 def test_wherever_a_run_dies_the_next_one_gives_the_same_bytes(made, corpus, tmp_path, recorded):
     FeatureProcessor(corpus, tmp_path / "first", CONFIG).process_dataset()
     assert _hashes(tmp_path / "first") == _hashes(made.root)
     for die_at in itertools.count():
         folder = tmp_path / f"out{die_at}"
         run = FeatureProcessor(corpus, folder, CONFIG).process_dataset
-        status = _in_a_child(run, die_at)
-        assert _in_a_child(run, None) == 0
+        status = in_a_child(run, die_at)
+        assert in_a_child(run, None) == 0
         assert _hashes(folder) == _hashes(made.root), f"after dying at call {die_at}"
         if status == 0:
             break
         assert status == 9
     assert die_at > 30, "every step was tried"
+
+
+def test_kernels_are_compiled_before_any_worker_starts(corpus, tmp_path, monkeypatch):
+    prepared = []
+    monkeypatch.setattr(featurize, "prepare_backend", prepared.append)
+    monkeypatch.setattr(featurize, "WorkerPool", _NoPool)
+    with pytest.raises(AssertionError, match="work was begun"):
+        FeatureProcessor(corpus, tmp_path / "out", CONFIG).process_dataset()
+    assert prepared == [CONFIG.features]
 
 
 def test_a_complete_set_is_opened_at_once(made, corpus, monkeypatch):

@@ -1,6 +1,5 @@
 """Which input goes where depends on the corpus and the configuration, and on nothing else."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +7,10 @@ import pytest
 
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
-from shards import plan
+from shards import unfinished
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance
-from shards.plan import LOCK_NAME, FeaturizeConfig, begin, locked, make_plan
+from shards.plan import FeaturizeConfig, make_plan
+from shards.unfinished import begin
 
 
 def _corpus(count: int = 50, root: Path = Path("/corpus")) -> Corpus:
@@ -90,9 +90,9 @@ def test_half_made_shards_of_another_plan_are_kept_and_named(tmp_path):
 
 def test_half_a_set_is_not_continued_with_other_software(tmp_path, monkeypatch):
     assert begin(tmp_path, make_plan(_corpus(), FeaturizeConfig())) is None
-    newer = {**plan.made_with(), "librosa": "99.0"}
-    monkeypatch.setattr(plan, "made_with", lambda: newer)
-    with pytest.raises(AccentError, match=r"librosa 0\.\S+ then and 99\.0 now"):
+    newer = {**unfinished.made_with(), "librosa": "99.0"}
+    monkeypatch.setattr(unfinished, "made_with", lambda: newer)
+    with pytest.raises(AccentError, match=r"librosa 0\.\S+ there and 99\.0 here"):
         begin(tmp_path, make_plan(_corpus(), FeaturizeConfig()))
 
 
@@ -101,23 +101,6 @@ def test_a_shard_of_unknown_origin_is_not_overwritten(tmp_path):
     with pytest.raises(AccentError, match=r"shard-000000\.tar"):
         begin(tmp_path, make_plan(_corpus(), FeaturizeConfig()))
     assert (tmp_path / "shard-000000.tar").read_bytes() == b"precious"
-
-
-def test_two_processes_cannot_write_one_folder(tmp_path):
-    with locked(tmp_path):
-        # A lock belongs to the open file, so a second one in this process counts as another's.
-        with pytest.raises(AccentError, match="another process is writing"), locked(tmp_path):
-            pass
-        assert os.listdir(tmp_path) == [LOCK_NAME]
-    assert os.listdir(tmp_path) == []
-    with locked(tmp_path):
-        pass
-
-
-def test_a_lock_left_by_a_dead_process_does_not_hold(tmp_path):
-    (tmp_path / LOCK_NAME).touch()
-    with locked(tmp_path):
-        pass
 
 
 def test_an_impossible_size_names_its_key():

@@ -1,0 +1,50 @@
+"""Which shards are this machine's, where several machines fill one folder."""
+
+from dataclasses import dataclass
+
+from accent.errors import AccentError
+
+
+@dataclass(frozen=True)
+class Share:
+    """Part `number` of `count`: every `count`-th shard, beginning with shard `number - 1`.
+
+    >>> share = Share.parse("2/3")
+    >>> list(share.of(8)), str(share)
+    ([1, 4, 7], '2/3')
+    """
+
+    number: int = 1
+    """From 1 to `count`."""
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(f"part {self.number} of {self.count} does not exist; parts are counted from 1")
+
+    @classmethod
+    def parse(cls, text: str) -> "Share":
+        """Read `K/N`.
+
+        Raises:
+            AccentError: it is no part.
+        """
+        first, slash, last = text.partition("/")
+        if not (slash and first.isdecimal() and last.isdecimal()):
+            raise AccentError(f"--part {text}: not of the form K/N, such as 3/16")
+        try:
+            return cls(int(first), int(last))
+        except ValueError as error:
+            raise AccentError(f"--part {text}: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether there are no other parts."""
+        return self.count == 1
+
+    def of(self, shards: int) -> range:
+        """Return the numbers of its shards in a set of so many."""
+        return range(self.number - 1, shards, self.count)
