@@ -1,4 +1,8 @@
-"""The numba backend has librosa's and Praat's numbers: on every file of real speech, and on the demo corpus."""
+"""The numba backend has librosa's and Praat's numbers: on every file of real speech, and on the demo corpus.
+
+The bounds leave a factor of ten or more above what was measured, for other processors and library versions.  Run with
+`pytest -s` to see the table of errors.
+"""
 
 from pathlib import Path
 
@@ -31,40 +35,50 @@ def test_spectral_families_are_librosas(agreement: Agreement) -> None:
     for family in SPECTRAL:
         for column in family.columns:
             theirs_T, ours_T = agreement.pair(column)
-            allowed_T = 1e-4 * np.abs(theirs_T)
+            allowed_T = 1e-6 * np.abs(theirs_T)
             if family.unit == "dB" or column.endswith("_db"):
-                allowed_T = np.maximum(allowed_T, 0.01)
+                allowed_T = np.maximum(allowed_T, 1e-5)
             assert (np.abs(ours_T - theirs_T) <= allowed_T).all(), column
             assert agreement.differently_defined(column) == 0, column
 
 
 def test_intensity_is_praats(agreement: Agreement) -> None:
-    assert agreement.error("intensity_db").max() <= 0.05
+    assert agreement.error("intensity_db").max() <= 1e-5
     assert agreement.differently_defined("intensity_db") == 0
 
 
 def test_pitch_is_praats(agreement: Agreement) -> None:
-    assert agreement.differently_defined("f0_hz") <= 0.002
-    assert np.mean(agreement.error("f0_hz") <= 0.2) >= 0.993
+    assert agreement.differently_defined("f0_hz") <= 0.0005
+    assert np.mean(agreement.error("f0_hz") <= 0.05) >= 0.9995
+    assert np.quantile(agreement.error("voicing_strength"), 0.999) <= 1e-4
 
 
 def test_harmonics_to_noise_ratio_is_praats(agreement: Agreement) -> None:
-    median, most = np.quantile(agreement.error("hnr_db"), [0.5, 0.99])
-    assert median <= 0.02 and most <= 0.1
+    median, most = np.quantile(agreement.error("hnr_db"), [0.5, 0.999])
+    assert median <= 1e-4 and most <= 0.01
+    assert agreement.differently_defined("hnr_db") <= 0.0005
 
 
 def test_formants_are_praats_on_the_same_signal(agreement: Agreement) -> None:
     for number in range(1, 5):
-        assert np.mean(agreement.error(f"f{number}_hz") <= 0.1) >= 0.999
-        assert np.mean(relative(*agreement.pair(f"b{number}_hz")) <= 0.001) >= 0.999
-        assert agreement.differently_defined(f"f{number}_hz") <= 0.001
+        assert np.mean(agreement.error(f"f{number}_hz") <= 1e-3) >= 0.9999
+        assert np.mean(relative(*agreement.pair(f"b{number}_hz")) <= 1e-5) >= 0.9999
+        assert agreement.differently_defined(f"f{number}_hz") <= 1e-4
 
 
 def test_cepstral_peak_prominence_is_praats(agreement: Agreement) -> None:
-    assert np.median(agreement.error("cpp_db")) <= 0.2
+    assert np.quantile(agreement.error("cpp_db"), 0.999) <= 1e-5
+    assert agreement.differently_defined("cpp_db") == 0
 
 
-@pytest.mark.parametrize(("column", "allowed"), [("jitter_local", 0.005), ("shimmer_local", 0.04)])
+def test_harmonics_and_tilt_follow_their_definitions(agreement: Agreement) -> None:
+    # Their F0 is not ours to the last digit, and H1-H2 hangs on it.
+    for column in ("h1_h2_db", "h1_h2_corrected_db", "tilt_db_octave"):
+        assert np.quantile(agreement.error(column), 0.999) <= 0.05, column
+        assert agreement.differently_defined(column) <= 0.0005, column
+
+
+@pytest.mark.parametrize(("column", "allowed"), [("jitter_local", 1e-6), ("shimmer_local", 1e-6)])
 def test_jitter_and_shimmer_are_praats_given_its_pulses(agreement: Agreement, column: str, allowed: float) -> None:
     theirs_T = agreement.theirs_TD[:, column_index(column)]
     ours_T = agreement.given_pulses_T2[:, PERTURBATION.index(column)]

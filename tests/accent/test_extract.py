@@ -1,5 +1,6 @@
 """Extraction as a whole: the schema's columns, the kept region, and what a change of the recording may change."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -161,6 +162,25 @@ def test_a_click_stands_at_one_frame_in_every_column(config: FeatureConfig) -> N
 
 def test_every_backend_the_configuration_allows_is_registered() -> None:
     assert set(BACKENDS) == set(get_args(get_type_hints(FeatureConfig)["backend"]))
+
+
+def test_the_first_features_come_within_a_minute_and_from_the_cache_within_seconds(tmp_path: Path) -> None:
+    code = """
+import time
+began = time.perf_counter()
+from accent.features.config import FeatureConfig
+from accent.features.extract import prepare_backend
+prepare_backend(FeatureConfig(backend="numba"))
+print(time.perf_counter() - began)
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    cold, cached = (
+        float(subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True).stdout)
+        for _ in range(2)
+    )
+    print(f"\nfirst features after {cold:.1f} s, with compiled kernels on disk after {cached:.1f} s")
+    assert cold < 60
+    assert cached < 5
 
 
 def test_the_numba_backend_waits_for_none_of_the_slow_libraries() -> None:

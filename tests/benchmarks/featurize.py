@@ -7,6 +7,7 @@ machine only ever adds.  Four tables: milliseconds a second of sound for each st
 cost against the length of the recording, throughput against the number of worker processes.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -66,6 +67,7 @@ def main(
     repeats: Annotated[int, typer.Option(help="Runs of every stage; the fastest counts.")] = 5,
     rate: Annotated[int, typer.Option(help="The recordings are copied to this sampling rate first.")] = 44_100,
     workers: Annotated[int, typer.Option(help="Most worker processes of the last table.")] = available_cores(),
+    hours: Annotated[float, typer.Option(help="Of sound for the last table: the recordings again and again.")] = 2.0,
 ) -> None:
     """Measure what featurizing costs on one core, and how it grows."""
     console = Console(width=110)
@@ -75,7 +77,7 @@ def main(
         utterances = copies(corpus, Path(folder) / "copies", recordings, rate)
         print_stages(console, utterances, Path(folder), repeats)
         print_lengths(console, utterances, repeats)
-        print_workers(console, corpus, Path(folder), workers)
+        print_workers(console, repeated(utterances, Path(folder), hours), Path(folder), workers)
 
 
 def copies(corpus: Path, folder: Path, count: int, rate: int) -> list[Utterance]:
@@ -244,9 +246,24 @@ def print_lengths(console: Console, utterances: Sequence[Utterance], repeats: in
     console.print(table)
 
 
+def repeated(utterances: Sequence[Utterance], folder: Path, hours: float) -> Path:
+    """Write a table that lists the recordings under ever new names until they make so many hours."""
+    seconds = sum(soundfile.info(one.path).duration for one in utterances)
+    rows = ["path\tspeaker\taccent"]
+    for copy in range(math.ceil(3600 * hours / seconds)):
+        for one in utterances:
+            alias = folder / "aliases" / f"{one.key}-{copy:05d}.wav"
+            alias.parent.mkdir(exist_ok=True)
+            alias.symlink_to(one.path)
+            rows.append(f"{alias}\t{one.speaker}\t{one.accent}")
+    table = folder / "repeated.tsv"
+    table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return table
+
+
 def print_workers(console: Console, corpus: Path, folder: Path, most: int) -> None:
     """Print the throughput of the whole featurizer, start of the processes included, and how it grows with workers."""
-    table = Table(title="accent featurize, the whole corpus")
+    table = Table(title="accent featurize, all of it: start, features, shards, manifest")
     for heading in ("workers", "seconds", "x real time", "speed-up / workers"):
         table.add_column(heading, justify="right")
     alone = 0.0
