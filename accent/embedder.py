@@ -5,7 +5,8 @@ columns, phones, feature configuration, model configuration with the accents' na
 description for people and other programs; loading does not read it, so weights and description cannot fall apart.
 
 A recording's features are rounded to float16 before the model sees them, as they are in shards: the model meets what
-it was trained on, and a recording has the same embedding from its file and from a shard.
+it was trained on, and a recording has the same embedding from its file and from a shard.  Only a model that normalises
+by speaker wants to hear more than one recording of the voice: `embed_files` takes all there are.
 
 Shapes: B batch rows, T frames, D columns, E embedding, A accents.  Cost: an embedding costs its features (reference
 backend: about a tenth of the recording's length) and one forward pass.
@@ -13,7 +14,7 @@ backend: about a tenth of the recording's length) and one forward pass.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from accent.features.phones import PHONES
 from accent.features.schema import COLUMNS
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.normalisation import measure_voices
 
 FORMAT_VERSION = 1
 WEIGHTS_NAME = "model.safetensors"
@@ -147,6 +149,26 @@ class AccentEmbedder:
         """
         return self.hear_file(path, sex).embedding_E
 
+    def embed_files(self, paths: Sequence[Path | str], sex: str | None = None) -> np.ndarray:
+        """Return the embeddings of sound files of one speaker.
+
+        A model that normalises by speaker measures each of them against the voice in all of them, where `embed_file`
+        knows the one file only; for any other model it makes no difference.
+
+        Args:
+            paths: WAV, FLAC, OGG or MP3 files; at least one.
+            sex: as for `embed_file`.
+
+        Returns:
+            float32 [N, E], rows of unit length in the order of the paths.
+
+        Raises:
+            AccentError: a file cannot be used; the line says why.
+        """
+        speeches = [load_speech(Path(path), self.feature_config.audio) for path in paths]
+        frames = [extract(speech, self.feature_config, sex=sex).frames_TD for speech in speeches]
+        return np.stack([heard.embedding_E for heard in self.hear_voice(frames)])
+
     def embed_speech(self, speech: Speech, sex: str | None = None) -> np.ndarray:
         """Return the embedding, float32 [E] of unit length, of sound prepared with `accent.audio`."""
         return self.hear_speech(speech, sex).embedding_E
@@ -168,20 +190,35 @@ class AccentEmbedder:
         """Return embedding and accent probabilities of prepared sound."""
         return self.hear_frames(extract(speech, self.feature_config, sex=sex).frames_TD)
 
-    @torch.inference_mode()
     def hear_frames(self, frames_TD: np.ndarray) -> Heard:
         """Return embedding and accent probabilities of one recording's features.
 
         Args:
             frames_TD: schema columns in raw units, NaN where undefined.
         """
-        stored = np.asarray(frames_TD).astype(np.float16).astype(np.float32)
-        frames_BTD = torch.from_numpy(stored)[None].to(self.device)
-        output = self.model(frames_BTD, torch.ones(frames_BTD.shape[:2], dtype=torch.bool, device=self.device))
-        return Heard(
-            output.embedding_BE[0].float().cpu().numpy(),
-            output.accent_logits_BA[0].float().softmax(-1).cpu().numpy(),
-        )
+        return self.hear_voice([frames_TD])[0]
+
+    @torch.inference_mode()
+    def hear_voice(self, recordings: Sequence[np.ndarray]) -> list[Heard]:
+        """Return embedding and accent probabilities of each of one speaker's recordings.
+
+        Args:
+            recordings: features, schema columns in raw units, NaN where undefined; for a model that normalises by
+                speaker, together they say what the voice is.
+        """
+        stored = [np.asarray(frames_TD).astype(np.float16).astype(np.float32) for frames_TD in recordings]
+        voice = None
+        if self.model.config.normalisation == "speaker":
+            all_BTD = torch.from_numpy(np.concatenate(stored))[None]
+            voice = measure_voices(all_BTD, torch.ones(all_BTD.shape[:2], dtype=torch.bool)).to(self.device)
+        heard = []
+        for frames_TD in stored:
+            frames_BTD = torch.from_numpy(frames_TD)[None].to(self.device)
+            valid_BT = torch.ones(frames_BTD.shape[:2], dtype=torch.bool, device=self.device)
+            output = self.model(frames_BTD, valid_BT, voice)
+            embedding_E = output.embedding_BE[0].float().cpu().numpy()
+            heard.append(Heard(embedding_E, output.accent_logits_BA[0].float().softmax(-1).cpu().numpy()))
+        return heard
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ from accent.embedder import AccentEmbedder, Heard
 from accent.errors import AccentError
 from launch.evaluate import check_features, extract, track_on_terminal
 from launch.files import writable_folder, write_archive
+from launch.normalisation import voices_for
 from shards.loader import EvaluationLoader
 from shards.manifest import MANIFEST_NAME, ShardSet
 
@@ -44,6 +45,9 @@ def embed_input(
     The archive holds `keys` [N] (the path below the folder, the file's name, or the sample's key), `embeddings` float32
     [N, E], `probabilities` float32 [N, A] of the accents named in `accent_names` [A]; from a shard set, `speakers` [N]
     and `accents` [N] too; from sound, `refused` [n, 2], paths and reasons.
+
+    A model that normalises by speaker takes each sound file for a speaker of its own, since nobody says who speaks; a
+    shard set knows its speakers.
 
     Args:
         run: a run folder, a model folder, or a model file.
@@ -95,7 +99,8 @@ def _embed_shards(embedder: AccentEmbedder, root: Path) -> tuple[Arrays, Refused
     shard_set = ShardSet.open(root)
     check_features(shard_set, embedder.feature_config)
     loader = EvaluationLoader(shard_set)
-    found = extract(embedder.model, track_on_terminal(loader, "embedding"), embedder.device)
+    voices = voices_for(embedder.model, shard_set)
+    found = extract(embedder.model, track_on_terminal(loader, "embedding"), embedder.device, voices)
     arrays = {
         "keys": np.array([one["key"] for one in loader.metadata(found.sample_N)]),
         "embeddings": found.embedding_NE,

@@ -28,9 +28,11 @@ from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.losses.objective import AccentObjective
 from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.normalisation import VoiceStatistics
 from launch.checkpoint import Checkpoints, Progress
 from launch.configuration import CheckpointConfig, MonitorConfig, OptimizerConfig
 from launch.monitor import Monitor
+from launch.normalisation import voices_for
 from launch.runtime import EveryRankError, Interrupted, StopRequest, together
 from launch.schedule import learning_rate, parameter_groups
 from launch.validation import SELECTION, validate
@@ -44,16 +46,28 @@ COLLAPSED = 1e-3
 
 
 class TrainingModule(nn.Module):
-    """Encoder and objective in one module, so that one wrapped forward holds every parameter, the temperature too."""
+    """Encoder and objective in one module, so that one wrapped forward holds every parameter, the temperature too.
 
-    def __init__(self, encoder: EnhancedAccentEncoder, objective: AccentObjective) -> None:
+    Args:
+        encoder: the encoder.
+        objective: the losses.
+        voices: every speaker's voice, rows as `Batch.speaker_B` counts, on the batches' device; None if the encoder
+            reads none.
+    """
+
+    def __init__(
+        self, encoder: EnhancedAccentEncoder, objective: AccentObjective, voices: VoiceStatistics | None = None
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.objective = objective
+        # No buffer: it is no part of the module's state, and DDP would broadcast it at every step.
+        self._voices = voices
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """Return the loss to go backward from, the detached losses by name, and the fusion weights [F]."""
-        output = self.encoder(batch.frames_BTD, batch.valid_BT)
+        voices = None if self._voices is None else self._voices.rows(batch.speaker_B)
+        output = self.encoder(batch.frames_BTD, batch.valid_BT, voices)
         total, losses = self.objective(output, batch.accent_B, batch.speaker_B, batch.prompt_B, batch.row_valid_B)
         return total, losses, output.fusion_weights_F.detach()
 
@@ -107,7 +121,8 @@ class Loop:
         self.config, self.accelerator, self.run_folder = config, accelerator, run
         self.feature_config = feature_config
         # Kept beside its wrapper: Accelerate's own unwrapping would import all of DeepSpeed (seconds) to look for it.
-        self.bare_module = TrainingModule(encoder, objective)
+        voices = voices_for(encoder, train_loader.shard_set, accelerator.device)
+        self.bare_module = TrainingModule(encoder, objective, voices)
         optimizer = torch.optim.AdamW(
             parameter_groups([self.bare_module], config.optimizer.weight_decay),
             lr=config.optimizer.lr,

@@ -29,10 +29,12 @@ from launch.configuration import (
     write_config,
 )
 from launch.loop import Loop, LoopConfig
+from launch.normalisation import set_normalisation
 from launch.runtime import describe, start_accelerator, together
 from shards.loader import EvaluationLoader, TrainingLoader
 from shards.manifest import ShardSet
 from shards.splits import Split, make_split
+from shards.streaming import open_shards
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def train_accent_encoder(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model.set_accents(train_loader.accents)
-    model.set_normalisation(train_loader.statistics.mean_D, train_loader.statistics.std_D)
+    set_normalisation(model, train_loader)
     model.train()
 
     total_steps = num_epochs * train_loader.steps_per_epoch
@@ -176,14 +178,12 @@ def train_run(config: RunConfig) -> TrainingResult:
     run = Path(config.run)
     rank, world_size = accelerator.process_index, accelerator.num_processes
     with together(accelerator):
-        shard_set = ShardSet.open(Path(config.shards))
+        shard_set, training, evaluation = open_shards(config.shards)
         split = make_split(shard_set, config.split)
-        train_loader = TrainingLoader(
-            shard_set, split, config.batch, seed=config.seed, rank=rank, world_size=world_size
-        )
+        train_loader = training(shard_set, split, config.batch, seed=config.seed, rank=rank, world_size=world_size)
         val_loader = None
         if split.validation:
-            val_loader = EvaluationLoader(shard_set, split.validation, config.batch, rank=rank, world_size=world_size)
+            val_loader = evaluation(shard_set, split.validation, config.batch, rank=rank, world_size=world_size)
     with together(accelerator):
         _check_same_shards(shard_set, accelerator)
         if accelerator.is_main_process:

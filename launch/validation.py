@@ -17,6 +17,7 @@ from accelerate.utils import broadcast_object_list
 from accent.metrics import map_at_r
 from accent.metrics.classification import confusion_by_speaker, scores_of_confusion
 from accent.model.encoder import EnhancedAccentEncoder
+from launch.normalisation import voices_for
 from launch.runtime import EveryRankError, together
 from shards.loader import EvaluationLoader
 
@@ -72,10 +73,12 @@ def hear(encoder: EnhancedAccentEncoder, loader: EvaluationLoader, accelerator: 
     encoder.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
     with together(accelerator):
+        table = voices_for(encoder, loader.shard_set, accelerator.device)
         for batch in loader:
             batch = batch.to(accelerator.device, non_blocking=True)
+            voices = None if table is None else table.rows(batch.speaker_B)
             with accelerator.autocast():
-                output = encoder(batch.frames_BTD, batch.valid_BT)
+                output = encoder(batch.frames_BTD, batch.valid_BT, voices)
             rows = (output.embedding_BE.float(), output.accent_logits_BA.float(), batch.accent_B, batch.speaker_B)
             parts.append((*rows, batch.sample_B))
     encoder.train(was_training)

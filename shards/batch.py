@@ -1,18 +1,20 @@
-"""A batch: crops or whole utterances of unequal length in one rectangle, with what is real marked as such.
+"""A batch: crops or whole utterances of unequal length in one rectangle, and the memory that batches are read into.
 
-Values stay in raw units and NaN stays NaN (an unvoiced frame has no F0): the model normalises and masks.  Padding is 0
-and marked invalid.  Cost: one copy of the frames, float16 to float32.
+Values stay as they are stored, float16 in raw units, and NaN stays NaN (an unvoiced frame has no F0): the model
+converts, normalises and masks on its own device.  Padding is 0 and marked invalid.
+
+A slot is allocated once and holds one batch after another.  So a batch lives until the next one is asked for; whoever
+wants to keep it takes a copy with `Batch.to`.
 
 Shape legend: B batch rows, T frames, D feature columns.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from accent.features.schema import N_COLUMNS
 from shards.order import NO_SAMPLE
 
 UNKNOWN_PHONE = -1
@@ -22,12 +24,15 @@ UNKNOWN_PHONE = -1
 class Batch(NamedTuple):
     """What a loader yields: tensors only, so that any framework's device transfer understands it.
 
+    It lives until the loader is asked for the next one, which may be read into the same memory.  `to` gives a copy that
+    stays.
+
     In an invalid row `sample_B` is -1, the frames are 0, the labels are 0 (an index that exists), and only frame 0 is
     marked valid, so that a mean over frames divides by 1 and not by 0.  Weigh rows by `row_valid_B`.
     """
 
     frames_BTD: torch.Tensor
-    """float32: features in raw units, NaN where undefined, 0 in padding."""
+    """float16: features as stored, in raw units, NaN where undefined, 0 in padding."""
     valid_BT: torch.Tensor
     """bool: true where there is a real frame."""
     phones_BT: torch.Tensor
@@ -47,80 +52,86 @@ class Batch(NamedTuple):
         return self.sample_B >= 0
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """Return the batch on a device.
+        """Return a copy on a device, also where the batch is there already; it stays when the next batch is read.
 
         Args:
             device: where to.
-            non_blocking: do not wait for the copy; helps when the batch is pinned and the device is a GPU.
+            non_blocking: do not wait for the copy; helps when the batch is pinned and the device is a GPU.  The copy
+                must then be asked for on the current stream, whose end the loader waits for before it reads the next
+                batch into the same memory.
 
         Returns:
             A batch of the same tensors on `device`.
         """
-        return Batch(*(tensor.to(device, non_blocking=non_blocking) for tensor in self))
+        return Batch(*(tensor.to(device, non_blocking=non_blocking, copy=True) for tensor in self))
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One row before batching: a crop or a whole utterance as it lies in the shard, with its labels."""
+class Rectangle:
+    """One shape laid over a slot's memory, as numpy arrays to write to and as the batch they make."""
 
-    number: int
-    """Sample number in the shard set."""
-    accent: int
-    """Position in the shard set's accents."""
-    speaker: int
-    """Position in the shard set's speakers."""
-    prompt: int
-    """Position in the shard set's prompts."""
-    frames_TD: np.ndarray
-    """float16 [T, D]: features in raw units, NaN where undefined."""
-    phones_T: np.ndarray | None
-    """int16 [T]: phone numbers; None where the corpus has no alignment."""
+    def __init__(
+        self,
+        frames: torch.Tensor,
+        valid: torch.Tensor,
+        phones: torch.Tensor,
+        labels: torch.Tensor,
+        rows: int,
+        long: int,
+    ) -> None:
+        frames_BTD = frames[: rows * long * N_COLUMNS].view(rows, long, N_COLUMNS)
+        valid_BT = valid[: rows * long].view(rows, long)
+        phones_BT = phones[: rows * long].view(rows, long)
+        labels_4B = labels[: 4 * rows].view(4, rows)
+        self.shape = (rows, long)
+        self.batch = Batch(frames_BTD, valid_BT, phones_BT, *labels_4B)
+        self.frames_BTD: np.ndarray = frames_BTD.numpy()
+        self.valid_BT: np.ndarray = valid_BT.numpy()
+        self.phones_BT: np.ndarray = phones_BT.numpy()
+        self.labels_4B: np.ndarray = labels_4B.numpy()
+        """Accents, speakers, prompts and sample numbers."""
+        self.frame_bytes = memoryview(self.frames_BTD.data).cast("B")
+        self.phone_bytes = memoryview(self.phones_BT.data).cast("B")
+
+    def invalidate(self, row: int) -> None:
+        """Make a row one that only fills the batch, whatever was written to it."""
+        self.frames_BTD[row] = 0
+        self.valid_BT[row] = False
+        self.valid_BT[row, 0] = True
+        self.phones_BT[row] = UNKNOWN_PHONE
+        self.labels_4B[:, row] = (0, 0, 0, NO_SAMPLE)
 
 
-def collate(samples: Sequence[Sample | None], n_columns: int, n_frames: int | None = None) -> Batch:
-    """Lay samples side by side, padded to one length.
+class Slot:
+    """Memory for one batch at a time.
 
     Args:
-        samples: the rows in order; None makes an invalid row.
-        n_columns: D, the number of feature columns.
-        n_frames: T, the length of the batch; None takes the longest sample's (1 when there is none).
-
-    Returns:
-        The batch, on the CPU.
-
-    Raises:
-        ValueError: no rows, or a sample longer than `n_frames`.
+        rows: most rows of a batch.
+        frames: most frames of a batch over all rows, padding counted.
+        pinned: in memory that a GPU can copy from by itself.
     """
-    if not samples:
-        raise ValueError("a batch needs at least one row")
-    longest = max((len(sample.frames_TD) for sample in samples if sample is not None), default=1)
-    length = longest if n_frames is None else n_frames
-    if longest > length:
-        raise ValueError(f"a sample of {longest} frames does not fit into a batch of {length}")
 
-    frames_BTD = np.zeros((len(samples), length, n_columns), np.float32)
-    valid_BT = np.zeros((len(samples), length), bool)
-    phones_BT = np.full((len(samples), length), UNKNOWN_PHONE, np.int16)
-    labels_B4 = np.zeros((len(samples), 4), np.int64)
-    for row, sample in enumerate(samples):
-        if sample is None:
-            valid_BT[row, 0] = True
-            labels_B4[row, 3] = NO_SAMPLE
-            continue
-        end = len(sample.frames_TD)
-        frames_BTD[row, :end] = sample.frames_TD
-        valid_BT[row, :end] = True
-        if sample.phones_T is not None:
-            phones_BT[row, :end] = sample.phones_T
-        labels_B4[row] = (sample.accent, sample.speaker, sample.prompt, sample.number)
+    def __init__(self, rows: int, frames: int, pinned: bool = False) -> None:
+        self._frames = torch.empty(frames * N_COLUMNS, dtype=torch.float16, pin_memory=pinned)
+        self._valid = torch.empty(frames, dtype=torch.bool, pin_memory=pinned)
+        self._phones = torch.empty(frames, dtype=torch.int16, pin_memory=pinned)
+        self._labels = torch.empty(4 * rows, dtype=torch.int64, pin_memory=pinned)
+        self._rectangle: Rectangle | None = None
 
-    accent_B, speaker_B, prompt_B, sample_B = torch.from_numpy(np.ascontiguousarray(labels_B4.T))
-    return Batch(
-        frames_BTD=torch.from_numpy(frames_BTD),
-        valid_BT=torch.from_numpy(valid_BT),
-        phones_BT=torch.from_numpy(phones_BT),
-        accent_B=accent_B,
-        speaker_B=speaker_B,
-        prompt_B=prompt_B,
-        sample_B=sample_B,
-    )
+    def rectangle(self, rows: int, long: int) -> Rectangle:
+        """Lay a shape over the memory, which keeps whatever was in it.
+
+        Args:
+            rows: B.
+            long: T.
+
+        Raises:
+            ValueError: a batch without rows or frames, or one that the memory is too small for.
+        """
+        if min(rows, long) < 1 or rows * long > len(self._valid) or 4 * rows > len(self._labels):
+            raise ValueError(
+                f"{rows} rows of {long} frames do not fit into {len(self._labels) // 4} rows, {len(self._valid)} frames"
+            )
+        # Training asks for one shape only; making the views takes longer than reading a row.
+        if self._rectangle is None or self._rectangle.shape != (rows, long):
+            self._rectangle = Rectangle(self._frames, self._valid, self._phones, self._labels, rows, long)
+        return self._rectangle

@@ -4,16 +4,18 @@ The order is decided in `shards.order`; this module reads what it says.  A loade
 `steps(first, last)` yields the batches of these steps, whoever asks, whenever.  So a resumed run asks for
 `steps(position, end)` and is where it was; and the global batch is the same on one process and on eight.
 
-Cost: opening sorts the index into decks once; a batch costs one `pread` a row (two with phones) and one copy.  With
-`workers` > 0 the batches are made in worker processes, which are started at each call of `steps`: call it once for many
-steps.  Nothing draws from torch's global random generator.
+A batch lives until the next one is asked for (`shards.batch`).  The threads that read ahead, and the memory that they
+read into, stay with the loader from one call of `steps` to the next (`shards.ring`).  Nothing draws from torch's global
+random generator.
+
+Cost: opening sorts the index into decks once (0.1 s for 100,000 samples); for a batch see `shards.steps`.
 
 Shape legend: N samples, B rows of this process's batch.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,13 +29,20 @@ from shards.order import (
     build_decks,
     crop_starts,
     evaluation_batches,
+    padding_of_crops,
     rank_share,
     training_rows,
 )
 from shards.reader import ShardReader
+from shards.ring import Ring
 from shards.splits import Split
 from shards.statistics import Statistics
-from shards.steps import Rows, Steps, load
+from shards.steps import Rows, Steps
+
+CROPS = (300, 250, 200, 150, 100)
+"""Lengths in frames that a training crop may have where none is asked for."""
+MOST_PADDING = 0.10
+"""Share of padding in training batches up to which one of them is taken."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +55,25 @@ class BatchConfig:
     """Speakers of each accent in a batch: with two or more, every utterance meets its accent in another voice."""
     utterances_per_speaker: int = 4
     """Utterances of each speaker in a batch."""
-    crop_frames: int = 300
-    """Length of a training crop in frames of 10 ms; shorter utterances are padded and masked."""
+    crop_frames: int | None = None
+    """Length of a training crop in frames of 10 ms; shorter utterances are padded and masked.  Nothing: 300, or as much
+    less, down to 100, as it takes to have at most 10 % padding in the batches of this corpus."""
     evaluation_frames_per_batch: int = 12_000
     """Most frames of 10 ms in one process's evaluation batch, padding counted; a longer utterance comes alone."""
-    workers: int = 0
-    """Processes that prepare batches for each training process; 0: the training process itself."""
+    workers: int = 2
+    """Threads that read ahead in each training process; 0: a batch is read when it is asked for."""
+    verify: bool = False
+    """Compare every training sample with its checksum, for which whole utterances are read and then cropped;
+    evaluation does it always."""
+    damaged: Literal["stop", "skip"] = "stop"
+    """What a damaged sample does: it ends the run; or its row weighs nothing and is counted and logged."""
 
     def __post_init__(self) -> None:
-        for name in ("speakers_per_accent", "utterances_per_speaker", "crop_frames", "evaluation_frames_per_batch"):
+        if self.crop_frames is not None and self.crop_frames < 1:
+            raise ValueError(f"crop_frames: {self.crop_frames} is too small, at least 1, or null to follow the corpus")
+        if self.damaged not in ("stop", "skip"):
+            raise ValueError(f"damaged: '{self.damaged}' is unknown; allowed: stop, skip")
+        for name in ("speakers_per_accent", "utterances_per_speaker", "evaluation_frames_per_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is too small, at least 1")
         if self.accents_per_batch is not None and self.accents_per_batch < 1:
@@ -111,8 +130,17 @@ class TrainingLoader:
         self.n_samples = len(numbers_N)
         """Samples that training draws from."""
         index_N = shard_set.index[numbers_N]
-        self._decks = build_decks(numbers_N, index_N["accent"], index_N["speaker"])
-        self._shape = _batch_shape(self.config, self._decks, shard_set, world_size)
+        decks = build_decks(numbers_N, index_N["accent"], index_N["speaker"])
+        self._shape = _batch_shape(self.config, decks, shard_set, world_size)
+        frames_N = np.array(shard_set.index["frames"])
+        self.crop_frames = self.config.crop_frames or _crop_that_fits(decks, frames_N)
+        """Length of every batch in frames."""
+        self.padding = padding_of_crops(decks, frames_N, self.crop_frames)
+        """Share of padding in the batches, over a whole pass through all decks."""
+        self._plan = _TrainingPlan(frames_N, decks, self._shape, self.crop_frames, seed, rank, world_size)
+        rows = self._shape.rows // world_size
+        steps = Steps(shard_set, self._plan, self.crop_frames, self.config.verify, self.config.damaged)
+        self._ring = Ring(steps, rows, rows * self.crop_frames, self.config.workers)
 
     @property
     def accents(self) -> list[str]:
@@ -143,14 +171,7 @@ class TrainingLoader:
         Returns:
             Sample number, first frame and number of frames of each row of this process.
         """
-        crop = self.config.crop_frames
-        rows = training_rows(step, self._decks, self._shape, self.seed)
-        lengths = self.shard_set.index["frames"][rows].astype(np.int64)
-        # Crops are keyed by the row of the global batch, so that they do not depend on the number of processes.
-        starts = crop_starts(step, lengths, crop, self.seed)
-        return Rows(
-            *(rank_share(column, self.rank, self.world_size) for column in (rows, starts, np.minimum(lengths, crop)))
-        )
+        return self._plan(step)
 
     def steps(self, first: int, last: int) -> Iterator[Batch]:
         """Yield this process's batches of the steps first ... last - 1.
@@ -160,13 +181,18 @@ class TrainingLoader:
             last: one past the last step.
 
         Returns:
-            An iterator over batches of `global_batch / world_size` rows and `crop_frames` frames.
+            An iterator over batches of `global_batch / world_size` rows and `crop_frames` frames; each lives until the
+            next one is asked for.
 
         Raises:
             AccentError: a sample cannot be read.
         """
-        steps = Steps(ShardReader(self.shard_set), self.rows, self.config.crop_frames)
-        return load(steps, range(first, last), self.config.workers)
+        return self._ring.batches(range(first, last))
+
+    @property
+    def skipped(self) -> int:
+        """Rows that weighed nothing so far, in the batches handed out here, because their samples are damaged."""
+        return self._ring.skipped
 
     def __iter__(self) -> Iterator[Batch]:
         return self.steps(0, self.steps_per_epoch)
@@ -179,7 +205,7 @@ class EvaluationLoader:
     """Whole utterances, by length, each exactly once over all processes.
 
     Every process yields the same number of batches with the same number of rows; rows that nothing is left for are
-    invalid.  Checksums are verified.
+    invalid.  Checksums are verified.  A batch lives until the next one is asked for.
 
     Args:
         shard_set: where the samples are.
@@ -218,7 +244,11 @@ class EvaluationLoader:
             self.config.evaluation_frames_per_batch,
             world_size,
         )
-        self._batches: list[np.ndarray] = [batch[rank] for batch in plan]
+        self._plan = _EvaluationPlan(np.array(shard_set.index["frames"]), [batch[rank] for batch in plan])
+        shapes = [self._plan.shape(batch) for batch in range(len(plan))]
+        most_rows, most_frames = max(rows for rows, _ in shapes), max(rows * frames for rows, frames in shapes)
+        steps = Steps(shard_set, self._plan, None, True, self.config.damaged)
+        self._ring = Ring(steps, most_rows, most_frames, self.config.workers)
 
     @property
     def accents(self) -> list[str]:
@@ -234,9 +264,12 @@ class EvaluationLoader:
         Returns:
             Sample number (-1 in an invalid row), first frame and number of frames of each row of this process.
         """
-        numbers_B = self._batches[batch]
-        lengths_B = np.where(numbers_B == NO_SAMPLE, 0, self.shard_set.index["frames"][numbers_B]).astype(np.int64)
-        return Rows(numbers_B, np.zeros_like(numbers_B), lengths_B)
+        return self._plan(batch)
+
+    @property
+    def skipped(self) -> int:
+        """Rows left out so far, in the batches handed out here, because their samples are damaged."""
+        return self._ring.skipped
 
     def metadata(self, sample_numbers: Iterable[int]) -> list[dict[str, Any]]:
         """Read what the shards say about samples beside their frames: key, sex, duration and so on.
@@ -253,10 +286,52 @@ class EvaluationLoader:
         return [self._reader.metadata(int(number)) for number in sample_numbers]
 
     def __iter__(self) -> Iterator[Batch]:
-        return load(Steps(self._reader, self.rows, None), range(len(self)), self.config.workers)
+        return self._ring.batches(range(len(self)))
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._plan.batches)
+
+
+@dataclass(frozen=True, eq=False)
+class _TrainingPlan:
+    """Step -> rows.  Apart from its loader, so that the ring, which asks it, does not keep the loader alive."""
+
+    frames_N: np.ndarray
+    """Length of every sample of the shard set."""
+    decks: Decks
+    shape: BatchShape
+    crop_frames: int
+    seed: int
+    rank: int
+    world_size: int
+
+    def __call__(self, step: int) -> Rows:
+        numbers = training_rows(step, self.decks, self.shape, self.seed)
+        lengths = self.frames_N[numbers].astype(np.int64)
+        # Crops are keyed by the row of the global batch, so that they do not depend on the number of processes.
+        starts = crop_starts(step, lengths, self.crop_frames, self.seed)
+        columns = (numbers, starts, np.minimum(lengths, self.crop_frames))
+        return Rows(*(rank_share(column, self.rank, self.world_size) for column in columns))
+
+
+@dataclass(frozen=True, eq=False)
+class _EvaluationPlan:
+    """Batch number -> rows."""
+
+    frames_N: np.ndarray
+    """Length of every sample of the shard set."""
+    batches: list[np.ndarray]
+    """Sample numbers of this process's batches, -1 in invalid rows."""
+
+    def __call__(self, batch: int) -> Rows:
+        numbers_B = self.batches[batch]
+        lengths_B = np.where(numbers_B == NO_SAMPLE, 0, self.frames_N[numbers_B]).astype(np.int64)
+        return Rows(numbers_B, np.zeros_like(numbers_B), lengths_B)
+
+    def shape(self, batch: int) -> tuple[int, int]:
+        """Return rows and frames of a batch."""
+        lengths_B = self(batch).counts_B
+        return len(lengths_B), max(1, int(lengths_B.max()))
 
 
 def select_samples(shard_set: ShardSet, speakers: Iterable[str], prompts: Iterable[str] | None = None) -> np.ndarray:
@@ -281,6 +356,11 @@ def select_samples(shard_set: ShardSet, speakers: Iterable[str], prompts: Iterab
             raise AccentError(f"{shard_set.root}: no prompt {', '.join(unknown[:5])} here; check the split")
         chosen_N &= np.isin(shard_set.index["prompt"], [position[name] for name in prompts])
     return np.flatnonzero(chosen_N)
+
+
+def _crop_that_fits(decks: Decks, frames_N: np.ndarray) -> int:
+    fitting = (crop for crop in CROPS if padding_of_crops(decks, frames_N, crop) <= MOST_PADDING)
+    return next(fitting, CROPS[-1])
 
 
 def _batch_shape(config: BatchConfig, decks: Decks, shard_set: ShardSet, world_size: int) -> BatchShape:

@@ -14,9 +14,9 @@ each pass is rearranged in view of the one before, so that the items which the s
 later.  Where a visit draws more than the deck holds, repeats cannot be avoided; it then holds every item at least once.
 
 Cost: a super-deck has at most `draws` passes; making one sorts that many times `size` random words (0.1 ms for 1,000
-utterances), and it is cached until it is used up.  A step costs one look-up a speaker, the same at step 0 and at step
-1,000,000.  The random words are Philox's raw output and not numpy's `permutation`, whose results may change between
-versions of numpy.
+utterances).  The decks keep the newest super-deck or two of each: at most 16 x `draws` bytes a sample, however long the
+run.  A step costs one look-up a speaker, the same at step 0 and at step 1,000,000.  The random words are Philox's raw
+output and not numpy's `permutation`, whose results may change between versions of numpy.
 
 Positives that read the same prompt would be arranged here: give the speakers of one accent visit a common key for the
 decks of their common prompts instead of one deck each.
@@ -24,8 +24,7 @@ decks of their common prompts instead of one deck each.
 Shape legend: N samples, A accents, B rows of the global batch = P accents x S speakers x K utterances.
 """
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from math import lcm
 
 import numpy as np
@@ -63,6 +62,8 @@ class Decks:
     """Accent number -> its speaker numbers, ascending."""
     samples: dict[int, np.ndarray]
     """Speaker number -> its sample numbers, ascending."""
+    newest: dict[tuple[int, ...], dict[int, np.ndarray]] = field(default_factory=dict, repr=False)
+    """Which deck, drawn from how -> its newest super-decks, by number."""
 
 
 def build_decks(numbers_N: np.ndarray, accent_N: np.ndarray, speaker_N: np.ndarray) -> Decks:
@@ -121,17 +122,17 @@ def training_rows(step: int, decks: Decks, shape: BatchShape, seed: int) -> np.n
     if shape.accents > len(decks.accents_A):
         raise ValueError(f"{shape.accents} different accents cannot be drawn from {len(decks.accents_A)}")
     rows = []
-    for accent_place, accent_visit in _draw(seed, _ACCENTS, 0, len(decks.accents_A), shape.accents, step):
+    for accent_place, accent_visit in _draw(decks, seed, _ACCENTS, 0, len(decks.accents_A), shape.accents, step):
         accent = int(decks.accents_A[accent_place])
         speakers_S = decks.speakers[accent]
         # An accent with S / 2 speakers meets each twice a step: then 2 K utterances must not repeat, not just K.
         times = shape.speakers // len(speakers_S) if shape.speakers % len(speakers_S) == 0 else 1
-        drawn = _draw(seed, _SPEAKERS, accent, len(speakers_S), shape.speakers, accent_visit)
+        drawn = _draw(decks, seed, _SPEAKERS, accent, len(speakers_S), shape.speakers, accent_visit)
         for speaker_place, speaker_visit in drawn:
             speaker = int(speakers_S[speaker_place])
             samples_N = decks.samples[speaker]
             first = speaker_visit * shape.utterances
-            places = _sequence(seed, _UTTERANCES, speaker, len(samples_N), shape.utterances * times, first)
+            places = _sequence(decks, seed, _UTTERANCES, speaker, len(samples_N), shape.utterances * times, first)
             rows.append(samples_N[places[: shape.utterances]])
     return np.concatenate(rows)
 
@@ -171,6 +172,24 @@ def crop_starts(step: int, frames_B: np.ndarray, crop_frames: int, seed: int) ->
     choices_B = np.maximum(np.asarray(frames_B, np.int64) - crop_frames, 0) + 1
     words_B = _random_words(len(choices_B), seed, _CROPS, step, 0)
     return (words_B % choices_B.astype(np.uint64)).astype(np.int64)
+
+
+def padding_of_crops(decks: Decks, frames_N: np.ndarray, crop_frames: int) -> float:
+    """Return the share of padding in training batches: all accents, and all speakers of an accent, weigh the same.
+
+    Args:
+        decks: what is drawn from.
+        frames_N: integers, the length of every sample in frames, by sample number.
+        crop_frames: length of a crop.
+
+    Returns:
+        1 - real frames / frames of the batches, over a whole pass through all decks.
+    """
+    filled = [
+        np.mean([np.minimum(frames_N[decks.samples[int(speaker)]], crop_frames).mean() for speaker in speakers_S])
+        for speakers_S in decks.speakers.values()
+    ]
+    return float(1 - np.mean(filled) / crop_frames)
 
 
 def evaluation_batches(
@@ -216,20 +235,27 @@ def evaluation_batches(
     return batches
 
 
-def _draw(seed: int, level: int, deck: int, size: int, draws: int, visit: int) -> list[tuple[int, int]]:
+def _draw(decks: Decks, seed: int, level: int, deck: int, size: int, draws: int, visit: int) -> list[tuple[int, int]]:
     """Return (place in the deck, how often that item was visited before) for each item a visit draws."""
     first = visit * draws
-    places = _sequence(seed, level, deck, size, draws, first)[:draws]
-    return [(int(place), (first + index) // size) for index, place in enumerate(places)]
+    places = _sequence(decks, seed, level, deck, size, draws, first)[:draws].tolist()
+    return [(place, (first + index) // size) for index, place in enumerate(places)]
 
 
-def _sequence(seed: int, level: int, deck: int, size: int, draws: int, first: int) -> np.ndarray:
+def _sequence(decks: Decks, seed: int, level: int, deck: int, size: int, draws: int, first: int) -> np.ndarray:
     """Return the places in the deck from draw number `first` to the end of its super-deck."""
     number, within = divmod(first, lcm(size, draws))
-    return _super_deck(seed, level, deck, size, draws, number)[within:]
+    key = (seed, level, deck, draws)
+    known = decks.newest.get(key, {})
+    if number not in known:
+        places = _super_deck(seed, level, deck, size, draws, number)
+        # Two, for a thread that reads ahead may be in the next while another is still in this one.  A new dictionary,
+        # so that no thread sees one that is being changed.
+        known = dict([*known.items(), (number, places)][-2:])
+        decks.newest[key] = known
+    return known[number][within:]
 
 
-@lru_cache(maxsize=4096)
 def _super_deck(seed: int, level: int, deck: int, size: int, draws: int, number: int) -> np.ndarray:
     """Return the `number`-th super-deck: lcm(size, draws) places, pass after pass."""
     passes_per_super_deck = lcm(size, draws) // size
@@ -241,9 +267,7 @@ def _super_deck(seed: int, level: int, deck: int, size: int, draws: int, number:
         if 0 < held < size:
             order = _postpone(order, passes[-1][size - held :], draws - held)
         passes.append(order)
-    places = np.concatenate(passes)
-    places.setflags(write=False)
-    return places
+    return np.concatenate(passes)
 
 
 def _postpone(order: np.ndarray, held: np.ndarray, head: int) -> np.ndarray:
@@ -266,6 +290,6 @@ def _permutation(size: int, *key: int) -> np.ndarray:
 
 def _random_words(count: int, *key: int) -> np.ndarray:
     """Return uint64 [count] from a key of integers in 0 ... 2^64 - 1, the same on every machine."""
-    # Two halves a word: a seed sequence reads 32 bits at a time, and keys of unequal length could read alike.
-    halves = [half for word in key for half in (word & 0xFFFFFFFF, word >> 32)]
+    # As two halves a word: a seed sequence reads 32 bits at a time, and keys of unequal length could read alike.
+    halves = np.array(key, "<u8").view("<u4")
     return np.random.Philox(np.random.SeedSequence(halves)).random_raw(count)

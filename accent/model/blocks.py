@@ -9,6 +9,7 @@ Shapes: B batch rows, T frames, C channels (or columns), K kernel taps.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchaudio.functional import compute_deltas
 
 
 def zero_padding(x_BTC: Tensor, valid_BT: Tensor) -> Tensor:
@@ -82,34 +83,49 @@ class ResidualBlock(nn.Module):
         return x_BTC + zero_padding(inner_BTC, valid_BT)
 
 
-def slopes(x_BTC: Tensor, valid_BT: Tensor, reach: int = 4) -> Tensor:
+def slopes(x_BTC: Tensor, counted: Tensor, reach: int = 4) -> Tensor:
     """Return each column's slope over time: the delta features of speech recognition, made as a linear map.
 
-    A straight line is fitted by least squares to the real frames within `reach` of each frame, so the slope of a ramp
-    is exact at the edges too and padding has no say.  In the middle of an utterance this is Savitzky and Golay's first
-    derivative (1964, "Smoothing and differentiation of data by simplified least squares procedures").
+    A straight line is fitted by least squares to the values that count within `reach` of each frame.  Where all of them
+    count this is `torchaudio.functional.compute_deltas` with a window of 2 reach + 1 frames.  At an edge and beside a
+    gap it is still a fit to what is there: the slope of a ramp is exact up to its ends, and neither padding nor an
+    undefined value has a say, where repeating the last value would pull the slope towards zero.  Cost: five sums over
+    the window, three of them of the mask, which are cheap where it is the same for all columns.
 
     Args:
-        x_BTC: values.
-        valid_BT: true for real frames.
+        x_BTC: values; anything where they do not count.
+        counted: true where a value counts: `[B, T]` for whole frames, or `[B, T, C]`.
         reach: frames on either side.
 
     Returns:
-        Slopes a frame, `[B, T, C]`; zero in padding and where fewer than two real frames are in reach.
+        Slopes a frame, `[B, T, C]`; zero where the value itself does not count, or no other one in reach.
+
+    Source: Furui 1986, "Speaker-independent isolated word recognition using dynamic features of speech spectrum".
     """
-    batch, frames, columns = x_BTC.shape
-    offsets_K = torch.arange(-reach, reach + 1, dtype=x_BTC.dtype, device=x_BTC.device)
-    ones_K = torch.ones_like(offsets_K)
+    counted_BTC = counted.unsqueeze(-1) if counted.dim() == 2 else counted
+    weight_BCT = counted_BTC.transpose(1, 2).to(x_BTC.dtype)
+    value_BCT = x_BTC.masked_fill(~counted_BTC, 0.0).transpose(1, 2)
+    offset_K = torch.arange(-reach, reach + 1, dtype=x_BTC.dtype, device=x_BTC.device)
+    ones_K, squares_K = torch.ones_like(offset_K), offset_K**2
 
-    weight_B1T = valid_BT.unsqueeze(1).to(x_BTC.dtype)
-    kernels = torch.stack([ones_K, offsets_K, offsets_K**2]).unsqueeze(1)
-    count_BT, first_BT, second_BT = F.conv1d(weight_B1T, kernels, padding=reach).unbind(1)
+    count_BCT, value_sum_BCT = _window_sum(weight_BCT, ones_K), _window_sum(value_BCT, ones_K)
+    # Deltas are the sum of offset x value over that of offset x offset.
+    offset_sum_BCT, moment_BCT = (
+        squares_K.sum() * compute_deltas(part_BCT, len(offset_K), mode="constant")
+        for part_BCT in (weight_BCT, value_BCT)
+    )
+    squares_BCT = _window_sum(weight_BCT, squares_K)
 
-    weighted = zero_padding(x_BTC, valid_BT).transpose(1, 2).reshape(batch * columns, 1, frames)
-    sums = F.conv1d(weighted, kernels[:2], padding=reach).reshape(batch, columns, 2, frames)
-    sum_BTC, moment_BTC = (part.transpose(1, 2) for part in sums.unbind(2))
+    # In exact arithmetic the spread is a whole number, 0 for a single value and at least 1 for two.
+    spread_BCT = count_BCT * squares_BCT - offset_sum_BCT**2
+    slope_BCT = (count_BCT * moment_BCT - offset_sum_BCT * value_sum_BCT) / spread_BCT.clamp(min=1.0)
+    return slope_BCT.transpose(1, 2).masked_fill(~counted_BTC | (spread_BCT < 0.5).transpose(1, 2), 0.0)
 
-    spread_BT = count_BT * second_BT - first_BT**2
-    numerator_BTC = count_BT.unsqueeze(-1) * moment_BTC - first_BT.unsqueeze(-1) * sum_BTC
-    slope_BTC = numerator_BTC / torch.where(spread_BT > 0, spread_BT, 1.0).unsqueeze(-1)
-    return zero_padding(slope_BTC, valid_BT & (spread_BT > 0))
+
+def _window_sum(x_BCT: Tensor, weight_K: Tensor) -> Tensor:
+    """Return each column's weighted sum over the window around each frame; beyond either end there is nothing."""
+    batch, channels, frames = x_BCT.shape
+    # One group a row and column, as torchaudio has it: many times faster on a CPU than a batch of single channels.
+    rows = x_BCT.reshape(1, batch * channels, frames)
+    weights = weight_K.expand(batch * channels, 1, -1)
+    return F.conv1d(rows, weights, padding=len(weight_K) // 2, groups=batch * channels).view(batch, channels, frames)

@@ -6,12 +6,16 @@ The field defaults are the preset `base`.  `accent.configuration.load(ModelConfi
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from accent.features.schema import FAMILY_NAMES
 
 L2_ARCTIC_ACCENTS: tuple[str, ...] = ("Arabic", "Hindi", "Korean", "Mandarin", "Spanish", "Vietnamese")
 """First languages of the speakers of L2-ARCTIC."""
+
+
+Mode = Literal["corpus", "speaker", "utterance"]
+"""What a value is measured against."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,13 @@ class ModelConfig:
     """Name of the sizes to start from: tiny (two CPU cores), base, or large."""
     families: tuple[str, ...] = FAMILY_NAMES
     """Feature families the encoder reads and reconstructs; at least one of the schema's."""
+    normalisation: Mode = "corpus"
+    """What a value is measured against: all training speakers (corpus), its speaker's own voice (speaker: it must be
+    known which recordings are of one voice), or the utterance's own frames (in training those of the crop)."""
+    deltas: int = 2
+    """Orders of slopes over time that come beside the columns of the `delta_families`: 0, 1 or 2."""
+    delta_families: tuple[str, ...] = ("mfcc",)
+    """Families that get slopes, of those in `families`; customary are mfcc, or mel and mfcc."""
     accents: tuple[str, ...] = L2_ARCTIC_ACCENTS
     """Names of the accents that the accent head tells apart, in label order."""
     embedding_dim: int = 192
@@ -57,10 +68,17 @@ class ModelConfig:
         if sizes and all(getattr(self, key) == getattr(ModelConfig, key) for key in sizes):
             # The constructor alone cannot tell a default from a choice, so it would build `base` under another name.
             raise ValueError(f"preset: write ModelConfig.from_preset('{self.preset}') to get its sizes")
-        unknown = [name for name in self.families if name not in FAMILY_NAMES]
-        if unknown or not self.families or len(set(self.families)) != len(self.families):
-            named = ", ".join(self.families) or "nothing"
-            raise ValueError(f"families: {named} given; allowed is each at most once of {', '.join(FAMILY_NAMES)}")
+        for key in ("families", "delta_families"):
+            given = getattr(self, key)
+            if not set(given) <= set(FAMILY_NAMES) or len(set(given)) != len(given):
+                allowed = f"allowed is each at most once of {', '.join(FAMILY_NAMES)}"
+                raise ValueError(f"{key}: {', '.join(given)} given; {allowed}")
+        if not self.families:
+            raise ValueError(f"families: nothing given; at least one is allowed of {', '.join(FAMILY_NAMES)}")
+        if self.normalisation not in get_args(Mode):
+            raise ValueError(f"normalisation: '{self.normalisation}' is not one of {', '.join(get_args(Mode))}")
+        if not 0 <= self.deltas <= 2:
+            raise ValueError(f"deltas: {self.deltas} given; 0, 1 or 2 is allowed")
         if not self.accents or len(set(self.accents)) != len(self.accents):
             raise ValueError(f"accents: {', '.join(self.accents) or 'nothing'} given; at least one, each once")
         for key in ("embedding_dim", "hidden", "blocks", "layers", "heads", "subsampling"):
@@ -90,6 +108,10 @@ class ModelConfig:
             ValueError: no such preset, or an impossible value.
         """
         return cls(preset=preset, **{**cls.PRESETS.get(preset, {}), **changes})
+
+    def slope_orders(self, family: str) -> int:
+        """Return how many orders of slopes over time come beside a family's columns."""
+        return self.deltas if family in self.delta_families else 0
 
     @property
     def ordered_families(self) -> tuple[str, ...]:

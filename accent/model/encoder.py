@@ -2,7 +2,7 @@
 
     frames [B, T, D], NaN where undefined
       normalisation       values around zero, and a mask
-      family encoders     one a family, H channels at 100 frames a second
+      family encoders     one a family, H channels at 100 frames a second; some look at slopes over time too
       fusion              one readable weight a family; then `subsampling` frames become one position
       transformer         over time
       pooling             attention-weighted mean and deviation -> embedding of length 1 -> accent logits
@@ -27,7 +27,7 @@ from accent.model.config import ModelConfig
 from accent.model.families import FAMILY_ENCODERS
 from accent.model.fusion import Fusion, Subsampling
 from accent.model.heads import Reconstruction, build_accent_head
-from accent.model.normalisation import Normalisation
+from accent.model.normalisation import Normalisation, VoiceStatistics
 from accent.model.pooling import EmbeddingProjection, build_pooling
 from accent.model.transformer import Transformer
 
@@ -73,8 +73,13 @@ class EnhancedAccentEncoder(nn.Module):
         columns = {name: part.stop - part.start for name, part in slices.items()}
         hidden, dropout = self.config.hidden, self.config.dropout
 
-        self.normalisation = Normalisation(N_COLUMNS)
-        self.families = nn.ModuleDict({name: FAMILY_ENCODERS[name](self.config, columns[name]) for name in columns})
+        self.normalisation = Normalisation(N_COLUMNS, self.config.normalisation)
+        self.families = nn.ModuleDict(
+            {
+                name: FAMILY_ENCODERS[name](self.config, count, self.config.slope_orders(name))
+                for name, count in columns.items()
+            }
+        )
         self.fusion = Fusion(len(columns), hidden)
         self.subsampling = Subsampling(hidden, self.config.subsampling)
         self.transformer = Transformer(hidden, self.config.layers, self.config.heads, dropout)
@@ -91,18 +96,22 @@ class EnhancedAccentEncoder(nn.Module):
         self.register_buffer("family_D", torch.tensor(owner), persistent=False)
         self._widths = list(columns.values())
 
-    def forward(self, frames_BTD: Tensor, valid_BT: Tensor) -> EncoderOutput:
+    def forward(self, frames_BTD: Tensor, valid_BT: Tensor, voices: VoiceStatistics | None = None) -> EncoderOutput:
         """Encode a batch.
 
         Args:
             frames_BTD: all columns of the schema in physical units, NaN where undefined, anything in padding.
             valid_BT: true for real frames.
+            voices: what is known of each row's speaker; needed, and read, if `config.normalisation` is `speaker`.
 
         Returns:
             Embedding, logits, reconstruction and what it is compared with.  A row without a real frame gives finite
             numbers without meaning.
+
+        Raises:
+            ValueError: the voices are needed and missing.
         """
-        all_values_BTD, all_defined_BTD = self.normalisation(frames_BTD, valid_BT)
+        all_values_BTD, all_defined_BTD = self.normalisation(frames_BTD, valid_BT, voices)
         target_BTD = all_values_BTD.index_select(-1, self.columns_D).detach()
         defined_BTD = all_defined_BTD.index_select(-1, self.columns_D)
 
@@ -136,7 +145,8 @@ class EnhancedAccentEncoder(nn.Module):
 
         Args:
             mean_D: mean of every column of the schema, in its unit.
-            std_D: standard deviation of every column.
+            std_D: standard deviation of every column.  For F0, if `config.normalisation` is not `corpus`, both are in
+                semitones: see `Normalisation.set`.
 
         Raises:
             ValueError: another number of columns than the schema's.

@@ -4,7 +4,12 @@ Every encoder reads a family's normalised columns and their definedness at 100 f
 channels at the same rate.  A new family is one class (or one already here) and one line in the table at the end.
 Families whose values are always defined do not read the mask.
 
-Shapes: B batch rows, T frames, D columns of the family, H hidden channels, C channels, P pitch classes.
+Where the configuration asks for it (`deltas`, `delta_families`), the slopes of the columns over time come beside them:
+made here, on the device, from the normalised values; a linear map of what is stored, so not stored, and not a
+reconstruction target.
+
+Shapes: B batch rows, T frames, D columns of the family, S = D x (1 + orders of slopes), H hidden channels, C channels,
+P pitch classes.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,18 +29,23 @@ def _blocks(config: ModelConfig, count: int) -> nn.ModuleList:
 
 
 class FamilyEncoder(nn.Module):
-    """What the encoders share: a stem of the family's own, then residual blocks.
+    """What the encoders share: slopes beside the columns, a stem of the family's own, then residual blocks.
 
-    Subclasses build their stem from `columns` and write `stem`.
+    Subclasses build their stem from `columns` and `inputs`, the columns with their slopes, and write `stem`.
     """
 
-    def __init__(self, config: ModelConfig, columns: int, blocks: int) -> None:
+    whole_frames = False
+    """A frame's columns are defined all together or not at all: slopes of such families cost half as much."""
+
+    def __init__(self, config: ModelConfig, columns: int, orders: int, blocks: int) -> None:
         super().__init__()
         self.columns = columns
+        self.orders = orders
+        self.inputs = columns * (1 + orders)
         self.blocks = _blocks(config, blocks)
 
-    def stem(self, values_BTD: Tensor, defined_BTD: Tensor, valid_BT: Tensor) -> Tensor:
-        """Return the family's columns as `[B, T, H]`; padding may hold anything."""
+    def stem(self, values_BTS: Tensor, defined_BTD: Tensor) -> Tensor:
+        """Return the columns, their slopes after them, as `[B, T, H]`; padding may hold anything."""
         raise NotImplementedError
 
     def forward(self, values_BTD: Tensor, defined_BTD: Tensor, valid_BT: Tensor) -> Tensor:
@@ -49,22 +59,46 @@ class FamilyEncoder(nn.Module):
         Returns:
             Frames `[B, T, H]`, zero in padding.
         """
-        x_BTH = zero_padding(self.stem(values_BTD, defined_BTD, valid_BT), valid_BT)
+        counted = defined_BTD.all(dim=-1) if self.whole_frames else defined_BTD
+        values_BTS = with_slopes(values_BTD, counted, self.orders)
+        x_BTH = zero_padding(self.stem(values_BTS, defined_BTD), valid_BT)
         for block in self.blocks:
             x_BTH = block(x_BTH, valid_BT)
         return x_BTH
 
 
+def with_slopes(values_BTD: Tensor, counted: Tensor, orders: int) -> Tensor:
+    """Append slopes over time, then slopes of slopes, to the columns.
+
+    Args:
+        values_BTD: normalised values.
+        counted: true where a value is defined, `[B, T]` or `[B, T, D]`; the others have no slope and no say in one.
+        orders: how many times; 0 returns the values as they are.
+
+    Returns:
+        `[B, T, S]`: all columns, their first slopes, their second.
+    """
+    parts = [values_BTD]
+    with torch.autocast(values_BTD.device.type, enabled=False):
+        slope_BTD = full_precision(values_BTD)
+        for _ in range(orders):
+            slope_BTD = slopes(slope_BTD, counted)
+            parts.append(slope_BTD.to(values_BTD.dtype))
+    return torch.cat(parts, dim=-1)
+
+
 class SpectrogramEncoder(FamilyEncoder):
     """Mel: a residual CNN over time on all bands at once; always defined, so the mask is not read."""
 
-    def __init__(self, config: ModelConfig, columns: int) -> None:
-        super().__init__(config, columns, config.blocks)
-        self.convolution = FrameConvolution(columns, config.hidden, config.kernel)
+    whole_frames = True
 
-    def stem(self, values_BTD: Tensor, defined_BTD: Tensor, valid_BT: Tensor) -> Tensor:
+    def __init__(self, config: ModelConfig, columns: int, orders: int) -> None:
+        super().__init__(config, columns, orders, config.blocks)
+        self.convolution = FrameConvolution(self.inputs, config.hidden, config.kernel)
+
+    def stem(self, values_BTS: Tensor, defined_BTD: Tensor) -> Tensor:
         """Convolve the bands over time."""
-        return self.convolution(values_BTD)
+        return self.convolution(values_BTS)
 
 
 class ContourEncoder(FamilyEncoder):
@@ -73,29 +107,27 @@ class ContourEncoder(FamilyEncoder):
     A pitch movement takes longer than a spectral change, and voicing is itself a cue, so the mask is half the input.
     """
 
-    def __init__(self, config: ModelConfig, columns: int) -> None:
-        super().__init__(config, columns, config.blocks)
-        self.convolution = FrameConvolution(2 * columns, config.hidden, kernel=9)
+    def __init__(self, config: ModelConfig, columns: int, orders: int) -> None:
+        super().__init__(config, columns, orders, config.blocks)
+        self.convolution = FrameConvolution(self.inputs + columns, config.hidden, kernel=9)
 
-    def stem(self, values_BTD: Tensor, defined_BTD: Tensor, valid_BT: Tensor) -> Tensor:
+    def stem(self, values_BTS: Tensor, defined_BTD: Tensor) -> Tensor:
         """Convolve contours and mask over time."""
-        return self.convolution(torch.cat([values_BTD, defined_BTD.to(values_BTD.dtype)], dim=-1))
+        return self.convolution(torch.cat([values_BTS, defined_BTD.to(values_BTS.dtype)], dim=-1))
 
 
 class CepstrumEncoder(FamilyEncoder):
-    """MFCC: the coefficients with their first and second slopes over time; always defined, so the mask is not read."""
+    """MFCC: a linear mix of the coefficients and their slopes; always defined, so the mask is not read."""
 
-    def __init__(self, config: ModelConfig, columns: int) -> None:
-        super().__init__(config, columns, max(1, config.blocks // 2))
-        self.linear = nn.Linear(3 * columns, config.hidden)
+    whole_frames = True
 
-    def stem(self, values_BTD: Tensor, defined_BTD: Tensor, valid_BT: Tensor) -> Tensor:
-        """Append slopes, mix columns."""
-        with torch.autocast(values_BTD.device.type, enabled=False):
-            first_BTD = slopes(full_precision(values_BTD), valid_BT)
-            second_BTD = slopes(first_BTD, valid_BT)
-            columns_BTD = torch.cat([values_BTD, first_BTD, second_BTD], dim=-1).to(values_BTD.dtype)
-        return self.linear(columns_BTD)
+    def __init__(self, config: ModelConfig, columns: int, orders: int) -> None:
+        super().__init__(config, columns, orders, max(1, config.blocks // 2))
+        self.linear = nn.Linear(self.inputs, config.hidden)
+
+    def stem(self, values_BTS: Tensor, defined_BTD: Tensor) -> Tensor:
+        """Mix columns frame by frame."""
+        return self.linear(values_BTS)
 
 
 class ChromaEncoder(FamilyEncoder):
@@ -103,16 +135,16 @@ class ChromaEncoder(FamilyEncoder):
 
     CHANNELS = 8
 
-    def __init__(self, config: ModelConfig, columns: int) -> None:
-        super().__init__(config, columns, max(1, config.blocks // 2))
-        self.circle = nn.Conv1d(2, self.CHANNELS, kernel_size=3)
+    def __init__(self, config: ModelConfig, columns: int, orders: int) -> None:
+        super().__init__(config, columns, orders, max(1, config.blocks // 2))
+        self.circle = nn.Conv1d(2 + orders, self.CHANNELS, kernel_size=3)
         self.linear = nn.Linear(self.CHANNELS * columns, config.hidden)
 
-    def stem(self, values_BTD: Tensor, defined_BTD: Tensor, valid_BT: Tensor) -> Tensor:
+    def stem(self, values_BTS: Tensor, defined_BTD: Tensor) -> Tensor:
         """Convolve around the pitch classes of each frame, mix them."""
-        batch, frames, pitches = values_BTD.shape
-        pairs = torch.stack([values_BTD, defined_BTD.to(values_BTD.dtype)], dim=2).reshape(-1, 2, pitches)
-        around = torch.cat([pairs[..., -1:], pairs, pairs[..., :1]], dim=-1)
+        batch, frames, pitches = defined_BTD.shape
+        both = torch.cat([values_BTS, defined_BTD.to(values_BTS.dtype)], dim=-1).reshape(batch * frames, -1, pitches)
+        around = torch.cat([both[..., -1:], both, both[..., :1]], dim=-1)
         channels_BTC = nn.functional.gelu(self.circle(around)).reshape(batch, frames, -1)
         return self.linear(channels_BTC)
 
@@ -124,18 +156,18 @@ class MeasurementEncoder(FamilyEncoder):
     linear in them; blocks over time follow.
     """
 
-    def __init__(self, config: ModelConfig, columns: int) -> None:
-        super().__init__(config, columns, max(1, config.blocks // 2))
+    def __init__(self, config: ModelConfig, columns: int, orders: int) -> None:
+        super().__init__(config, columns, orders, max(1, config.blocks // 2))
         self.perceptron = nn.Sequential(
-            nn.Linear(2 * columns, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.hidden)
+            nn.Linear(self.inputs + columns, config.hidden), nn.GELU(), nn.Linear(config.hidden, config.hidden)
         )
 
-    def stem(self, values_BTD: Tensor, defined_BTD: Tensor, valid_BT: Tensor) -> Tensor:
+    def stem(self, values_BTS: Tensor, defined_BTD: Tensor) -> Tensor:
         """Mix measurements and mask frame by frame."""
-        return self.perceptron(torch.cat([values_BTD, defined_BTD.to(values_BTD.dtype)], dim=-1))
+        return self.perceptron(torch.cat([values_BTS, defined_BTD.to(values_BTS.dtype)], dim=-1))
 
 
-FAMILY_ENCODERS: Mapping[str, Callable[[ModelConfig, int], FamilyEncoder]] = {
+FAMILY_ENCODERS: Mapping[str, Callable[[ModelConfig, int, int], FamilyEncoder]] = {
     "mel": SpectrogramEncoder,
     "mfcc": CepstrumEncoder,
     "chroma": ChromaEncoder,
@@ -144,4 +176,5 @@ FAMILY_ENCODERS: Mapping[str, Callable[[ModelConfig, int], FamilyEncoder]] = {
     "formants": MeasurementEncoder,
     "voice": MeasurementEncoder,
 }
-"""Encoder of each family of the schema, called with the model's configuration and the family's number of columns."""
+"""Encoder of each family of the schema, called with the model's configuration, the family's number of columns and of
+orders of slopes."""

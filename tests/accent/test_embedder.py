@@ -1,6 +1,7 @@
 """A model saved and loaded is the same model, and refuses what it was not made for."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from accent.features.config import FeatureConfig
 from accent.features.extract import extract
 from accent.features.phones import PHONES
 from accent.features.schema import COLUMNS, N_COLUMNS
-from accent.model.config import ModelConfig
+from accent.model.config import Mode, ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from tests.accent.synthesis import vowel
 
@@ -150,6 +151,33 @@ def test_embedding_a_file_equals_preparing_it_by_hand(wav):
     assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
     assert (embedding == embedder.embed_speech(speech)).all()
     assert (embedding == embedder.hear_frames(extract(speech, FeatureConfig()).frames_TD).embedding_E).all()
+
+
+def test_files_of_one_speaker_are_heard_together_where_the_voice_counts(tmp_path):
+    paths = [tmp_path / f"{number}.wav" for number in range(3)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, vowel(110 + 30 * number, [500.0 + 90 * number, 1500.0, 2500.0], seconds=0.7), 16_000)
+    for mode in get_args(Mode):
+        embedder = AccentEmbedder(tiny(normalisation=mode), FeatureConfig())
+        alone = np.stack([embedder.embed_file(path) for path in paths])
+        together = embedder.embed_files(paths)
+        assert together.shape == (3, 12) and together.dtype == np.float32
+        assert (together == alone).all() == (mode != "speaker")
+        assert (embedder.embed_files(paths[:1])[0] == alone[0]).all()
+        np.testing.assert_allclose(embedder.embed_files(paths[::-1])[::-1], together, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_a_loaded_model_normalises_as_the_saved_one(tmp_path, mode):
+    model = tiny(normalisation=mode, deltas=1, delta_families=("mel", "formants"))
+    save_model(model, tmp_path, FeatureConfig())
+    loaded = AccentEmbedder.load(tmp_path)
+    assert loaded.model.config == model.config
+    recordings = [frames(150), frames(90, seed=1)]
+    for one, other in zip(
+        AccentEmbedder(model, FeatureConfig()).hear_voice(recordings), loaded.hear_voice(recordings), strict=True
+    ):
+        assert (one.embedding_E == other.embedding_E).all()
 
 
 def test_features_are_rounded_as_they_are_in_shards():

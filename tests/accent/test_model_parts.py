@@ -4,18 +4,20 @@ Shapes: B rows, T frames, C channels, D columns, U positions, H hidden channels,
 """
 
 import dataclasses
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchaudio.functional import compute_deltas
 
 from accent.configuration import load, to_mapping
 from accent.errors import AccentError
 from accent.features.schema import FAMILY_NAMES, family_slices
 from accent.model.blocks import FrameConvolution, ResidualBlock, slopes
-from accent.model.config import ModelConfig
+from accent.model.config import Mode, ModelConfig
 from accent.model.families import FAMILY_ENCODERS, ChromaEncoder
 from accent.model.fusion import Fusion, Subsampling
 from accent.model.heads import AccentHead, FamilyReconstruction
@@ -55,6 +57,34 @@ def test_a_single_frame_has_no_slope() -> None:
     assert slopes(torch.randn(1, 9, 2), _valid([1], 9)).abs().max() == 0
 
 
+def test_slopes_are_torchaudio_s_deltas_away_from_edges() -> None:
+    torch.manual_seed(0)
+    x_BTC = torch.randn(2, 60, 5)
+    for reach in (1, 2, 4):
+        expected = compute_deltas(x_BTC.transpose(1, 2), win_length=2 * reach + 1).transpose(1, 2)
+        found = slopes(x_BTC, torch.ones(2, 60, dtype=torch.bool), reach)
+        torch.testing.assert_close(found[:, reach:-reach], expected[:, reach:-reach], rtol=0, atol=1e-6)
+
+
+def test_slopes_of_a_line_with_gaps_are_its_slope_wherever_two_points_are_in_reach() -> None:
+    torch.manual_seed(0)
+    line_BTC = torch.arange(80.0)[None, :, None] * torch.tensor([0.3, -2.0, 0.0]) + 5
+    counted_BTC = torch.rand(1, 80, 3) < 0.4
+    found = slopes(line_BTC.masked_fill(~counted_BTC, torch.nan), counted_BTC)
+    for column, expected in enumerate([0.3, -2.0, 0.0]):
+        for frame in range(80):
+            near = counted_BTC[0, max(0, frame - 4) : frame + 5, column].sum()
+            has_slope = bool(counted_BTC[0, frame, column]) and near >= 2
+            assert found[0, frame, column].item() == pytest.approx(expected if has_slope else 0.0, abs=2e-5)
+
+
+def test_a_mask_of_frames_and_the_same_mask_of_values_give_the_same_slopes() -> None:
+    torch.manual_seed(0)
+    x_BTC, counted_BT = torch.randn(3, 40, 4), torch.rand(3, 40) < 0.7
+    per_value = slopes(x_BTC, counted_BT.unsqueeze(-1).expand_as(x_BTC))
+    torch.testing.assert_close(slopes(x_BTC, counted_BT), per_value, rtol=0, atol=1e-6)
+
+
 # --- convolution and blocks -------------------------------------------------------------------------------------------
 
 
@@ -81,12 +111,13 @@ def test_a_block_lets_no_padding_in_and_leaves_it_zero() -> None:
     assert (padded[:, 9:] == 0).all()
 
 
+@pytest.mark.parametrize("orders", [0, 1, 2])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_every_family_encoder_ignores_padding_and_returns_the_hidden_width(family: str) -> None:
+def test_every_family_encoder_ignores_padding_and_returns_the_hidden_width(family: str, orders: int) -> None:
     torch.manual_seed(0)
     part = family_slices()[family]
     columns = part.stop - part.start
-    encoder = FAMILY_ENCODERS[family](SMALL, columns).double()
+    encoder = FAMILY_ENCODERS[family](SMALL, columns, orders).double()
     defined = torch.rand(1, 21, columns) < 0.8
     values = torch.randn(1, 21, columns, dtype=torch.float64) * defined
     alone = encoder(values, defined, torch.ones(1, 21, dtype=torch.bool))
@@ -101,20 +132,43 @@ def test_families_with_gaps_tell_an_undefined_value_from_the_mean(family: str) -
     torch.manual_seed(0)
     part = family_slices()[family]
     columns = part.stop - part.start
-    encoder = FAMILY_ENCODERS[family](SMALL, columns)
+    encoder = FAMILY_ENCODERS[family](SMALL, columns, 0)
     values, valid = torch.zeros(1, 5, columns), torch.ones(1, 5, dtype=torch.bool)
     defined = encoder(values, torch.ones(1, 5, columns, dtype=torch.bool), valid)
     undefined = encoder(values, torch.zeros(1, 5, columns, dtype=torch.bool), valid)
     assert (defined - undefined).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("orders", [0, 1, 2])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_every_stem_reads_the_slopes_of_defined_values_and_nothing_else(family: str, orders: int) -> None:
+    torch.manual_seed(0)
+    part = family_slices()[family]
+    columns = part.stop - part.start
+    encoder = FAMILY_ENCODERS[family](SMALL, columns, orders)
+    defined = torch.rand(1, 30, 1 if encoder.whole_frames else columns).expand(-1, -1, columns) < 0.8
+    values = torch.randn(1, 30, columns)
+    seen: list[Tensor] = []
+    genuine = encoder.stem
+    encoder.stem = lambda values_BTS, *rest: (seen.append(values_BTS), genuine(values_BTS, *rest))[1]  # type: ignore
+    encoder(values.masked_fill(~defined, 0.0), defined, torch.ones(1, 30, dtype=torch.bool))
+    pieces = seen[0].split(columns, dim=-1)
+    expected = [values.masked_fill(~defined, 0.0)]
+    for _ in range(orders):
+        expected.append(slopes(expected[-1], defined))
+    assert len(pieces) == 1 + orders
+    for piece, wanted in zip(pieces, expected, strict=True):
+        torch.testing.assert_close(piece, wanted, rtol=0, atol=1e-6)
+
+
 def test_every_family_of_the_schema_has_an_encoder() -> None:
     assert set(FAMILY_ENCODERS) == set(FAMILY_NAMES)
 
 
-def test_chroma_convolution_turns_with_the_circle_of_pitch_classes() -> None:
+@pytest.mark.parametrize("orders", [0, 2])
+def test_chroma_convolution_turns_with_the_circle_of_pitch_classes(orders: int) -> None:
     torch.manual_seed(0)
-    encoder = ChromaEncoder(SMALL, 12)
+    encoder = ChromaEncoder(SMALL, 12, orders)
     channels: list[Tensor] = []
     encoder.circle.register_forward_hook(lambda module, inputs, output: channels.append(output))
     values = torch.randn(1, 4, 12)
@@ -322,6 +376,23 @@ def test_a_preset_is_the_same_from_a_file_and_from_python(preset: str) -> None:
     assert load(ModelConfig, to_mapping(ModelConfig.from_preset(preset))) == ModelConfig.from_preset(preset)
 
 
+@pytest.mark.parametrize("normalisation", get_args(Mode))
+def test_the_choice_of_normalisation_and_deltas_survives_a_file(normalisation: str) -> None:
+    words = [f"normalisation={normalisation}", "deltas=1", "delta_families=[mel,prosody]"]
+    config = load(ModelConfig, {"preset": "tiny"}, words)
+    assert load(ModelConfig, to_mapping(config)) == config
+    assert config.normalisation == normalisation
+    assert [config.slope_orders(name) for name in FAMILY_NAMES] == [1, 0, 0, 0, 1, 0, 0]
+    with pytest.raises(ValueError, match="normalisation"):
+        ModelConfig(normalisation="nobody")  # type: ignore[arg-type]
+
+
+def test_a_configuration_written_before_there_was_a_choice_means_what_it_meant() -> None:
+    config = load(ModelConfig, {"preset": "tiny"})
+    assert config.normalisation == "corpus"
+    assert {name: config.slope_orders(name) for name in FAMILY_NAMES if config.slope_orders(name)} == {"mfcc": 2}
+
+
 def test_base_is_what_no_arguments_give() -> None:
     assert ModelConfig() == ModelConfig.from_preset("base")
 
@@ -338,6 +409,11 @@ def test_base_is_what_no_arguments_give() -> None:
         ("dropout=1.0", "dropout"),
         ("layers=0", "layers"),
         ("accent_scale=0", "accent_scale"),
+        ("normalisation=nobody", "normalisation"),
+        ("deltas=3", "deltas"),
+        ("deltas=-1", "deltas"),
+        ("delta_families=[smell]", "delta_families"),
+        ("delta_families=[mel,mel]", "delta_families"),
         ("hiden=64", "hiden"),
     ],
 )

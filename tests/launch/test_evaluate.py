@@ -74,7 +74,7 @@ def test_a_training_loader_and_a_list_of_batches_are_embedded_too(shard_set, run
     loader = TrainingLoader(shard_set, split_of(shard_set), BatchConfig(crop_frames=50))
     embeddings, labels, accents = extract_embeddings(model, loader, "cpu")
     assert len(embeddings) == len(loader) * loader.global_batch
-    again, same_labels, same_accents = extract_embeddings(model, list(loader), "cpu")
+    again, same_labels, same_accents = extract_embeddings(model, [batch.to("cpu") for batch in loader], "cpu")
     assert (again == embeddings).all() and (labels == same_labels).all() and accents == same_accents
 
 

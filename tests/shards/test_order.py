@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards import order
 from shards.order import (
     NO_SAMPLE,
     BatchShape,
@@ -14,6 +13,7 @@ from shards.order import (
     build_decks,
     crop_starts,
     evaluation_batches,
+    padding_of_crops,
     rank_share,
     training_rows,
 )
@@ -98,8 +98,10 @@ def test_a_step_is_the_same_whatever_was_asked_before() -> None:
     decks, _, _ = corpus([[7, 11, 3], [5, 5], [12]])
     shape = BatchShape(2, 2, 4)
     in_order = [training_rows(step, decks, shape, 5) for step in range(60)]
+    for step in range(60):
+        fresh, _, _ = corpus([[7, 11, 3], [5, 5], [12]])
+        np.testing.assert_array_equal(training_rows(step, fresh, shape, 5), in_order[step])
     for step in np.random.default_rng(0).permutation(60):
-        order._super_deck.cache_clear()
         np.testing.assert_array_equal(training_rows(int(step), decks, shape, 5), in_order[step])
 
 
@@ -240,6 +242,41 @@ def test_evaluation_refuses_a_sample_given_twice() -> None:
         evaluation_batches(np.array([1, 1]), np.array([5, 5]), 100, 1)
 
 
+def test_what_is_remembered_of_a_deck_does_not_grow_with_the_steps() -> None:
+    decks, _, _ = corpus([[7, 11, 3], [5, 5], [12]])
+    for step in range(400):
+        training_rows(step, decks, BatchShape(3, 2, 4), 0)
+        if step == 100:
+            early = sum(len(newest) for newest in decks.newest.values())
+    # A deck of accents, one of speakers for each accent, one of utterances for each speaker.
+    assert sum(len(newest) for newest in decks.newest.values()) == early <= 2 * (1 + 3 + 6)
+
+
+@given(corpora_with_shapes(), st.integers(1, 40), st.data())
+@settings(deadline=None)
+def test_the_padding_foretold_is_the_padding_of_whole_passes(given_corpus, crop_frames, data) -> None:
+    decks, accent_N, speaker_N = corpus(given_corpus[0])
+    frames_N = np.array(data.draw(st.lists(st.integers(1, 60), min_size=len(accent_N), max_size=len(accent_N))))
+    by_accent = []
+    for accent in decks.accents_A:
+        rates = []
+        for speaker in np.unique(speaker_N[accent_N == accent]):
+            rates.append(
+                np.mean([min(frames_N[number], crop_frames) for number in np.flatnonzero(speaker_N == speaker)])
+            )
+        by_accent.append(np.mean(rates))
+    expected = 1 - np.mean(by_accent) / crop_frames
+    assert padding_of_crops(decks, frames_N, crop_frames) == pytest.approx(expected)
+
+
+def test_the_padding_foretold_is_that_of_the_rows_drawn() -> None:
+    decks, accent_N, _ = corpus([[8, 3], [12, 6]])
+    frames_N = np.random.default_rng(0).integers(5, 60, len(accent_N))
+    # 2 accents, 2 speakers, 4 utterances: 24 visits are whole passes through decks of 8, 3, 12 and 6.
+    drawn = np.concatenate([training_rows(step, decks, BatchShape(2, 2, 4), 3) for step in range(6)])
+    assert padding_of_crops(decks, frames_N, 30) == pytest.approx(1 - np.minimum(frames_N[drawn], 30).mean() / 30)
+
+
 @pytest.mark.parametrize(
     ("n_speakers", "shape"),
     [(24, BatchShape(6, 2, 4)), (3000, BatchShape(5, 3, 7)), (6, BatchShape(6, 2, 7))],
@@ -249,7 +286,7 @@ def test_any_step_of_100000_utterances_takes_under_50_ms(n_speakers, shape) -> N
     decks = build_decks(np.arange(100_000), speaker_N % 6, speaker_N)
     took = []
     for step in (1_000_000, 1_700_000, 2_900_000):
-        order._super_deck.cache_clear()
+        decks.newest.clear()
         start = thread_time()
         training_rows(step, decks, shape, 0)
         took.append(thread_time() - start)

@@ -1,9 +1,11 @@
+import errno
 import io
 import json
 import multiprocessing
 import os
 import pickle
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from accent.errors import AccentError
 from shards import reader as reader_module
 from shards.manifest import ShardSet
-from shards.reader import ShardReader
+from shards.reader import DamagedSampleError, ShardReader
 from tests.shards.synthetic import make_shard_set
 
 
@@ -100,7 +102,7 @@ def test_a_shard_cut_short_is_an_error_that_names_shard_and_sample(own_set: Shar
     shard = own_set.root / own_set.manifest.shards[1].name
     number = int(np.flatnonzero(own_set.index["shard"] == 1)[-1])
     os.truncate(shard, int(own_set.index["frames_offset"][number]) + 100)
-    with pytest.raises(AccentError, match=rf"{shard.name}: sample {number}: the shard ends \d+ bytes too early"):
+    with pytest.raises(AccentError, match=rf"{shard.name}: sample {number}: the shard ends too early, at byte \d+;"):
         ShardReader(own_set).frames(number)
     with pytest.raises(AccentError, match=rf"{shard.name}: sample {number}: "):
         ShardReader(own_set).metadata(number)
@@ -110,7 +112,7 @@ def test_a_missing_shard_is_an_error_that_names_it(own_set: ShardSet) -> None:
     shard = own_set.root / own_set.manifest.shards[0].name
     shard.unlink()
     number = int(np.flatnonzero(own_set.index["shard"] == 0)[0])
-    with pytest.raises(AccentError, match=rf"{shard.name}: sample {number}: .*No such file"):
+    with pytest.raises(AccentError, match=rf"{shard.name}: the shard cannot be opened \(No such file"):
         ShardReader(own_set).frames(number)
 
 
@@ -127,6 +129,40 @@ def test_one_changed_bit_is_seen_when_a_sample_is_read_whole(own_set: ShardSet) 
         reader.frames(2, 0, int(row["frames"]))
     assert len(reader.frames(2, 1)) == row["frames"] - 1
     reader.frames(1)
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_a_file_system_that_gives_a_little_at_a_time_is_read_to_the_end(
+    shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    reader = ShardReader(shard_set)
+    whole = [reader.frames(number, 0, 3).tobytes() for number in range(len(shard_set))]
+    genuine = os.preadv
+
+    def little(descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
+        return genuine(descriptor, (buffers[0][:most],), offset)
+
+    monkeypatch.setattr(os, "preadv", little)
+    assert [reader.frames(number, 0, 3).tobytes() for number in range(len(shard_set))] == whole
+
+
+def test_one_stretch_is_read_over_several_buffers(shard_set: ShardSet) -> None:
+    reader = ShardReader(shard_set)
+    shard, offset = int(reader.rows["shard"][0]), int(reader.rows["frames_offset"][0])
+    parts = [memoryview(bytearray(length)) for length in (10, 0, 300, 7)]
+    reader.read_into(0, shard, offset, 317, parts)
+    assert b"".join(parts) == reader.frames(0).tobytes()[:317]
+
+
+def test_a_disk_that_refuses_is_an_error_that_names_the_sample(
+    shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", refuse)
+    with pytest.raises(DamagedSampleError, match=r"shard-\d+.tar: sample 3: cannot be read \(Input/output error\)"):
+        ShardReader(shard_set).frames(3)
 
 
 def test_few_descriptors_stay_open_and_none_after_closing(shard_set: ShardSet, monkeypatch: pytest.MonkeyPatch) -> None:
