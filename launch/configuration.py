@@ -31,6 +31,8 @@ MAY_CHANGE = (
     "processes",
     "timeout_minutes",
     "batch.workers",
+    "batch.verify",
+    "batch.damaged",
     "batch.evaluation_frames_per_batch",
 )
 """Keys that a resumed run may change.  The shard set is compared by its content, not by its path."""
@@ -112,7 +114,8 @@ class RunConfig:
     run: str = "runs/accent"
     """Folder of the run: configuration, split, checkpoints, best model, curves, evaluation."""
     shards: str = "shards"
-    """Folder of the shard set, made by `accent featurize`."""
+    """Folder of the shard set, made by `accent featurize`; or the address of such a folder elsewhere, whose shards are
+    streamed: `https://host/folder`, `s3://bucket/folder`, `pipe:ssh host cat /folder/{}`."""
     seed: int = 0
     """Seed of the first weights, of the order of the samples, of the crops and of dropout."""
     epochs: int = 50
