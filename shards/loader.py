@@ -23,21 +23,18 @@ from accent.errors import AccentError
 from shards.batch import Batch
 from shards.manifest import ShardSet
 from shards.order import (
-    NO_SAMPLE,
     BatchShape,
     Decks,
     build_decks,
-    crop_starts,
     evaluation_batches,
     padding_of_crops,
-    rank_share,
-    training_rows,
 )
 from shards.reader import ShardReader
 from shards.ring import Ring
+from shards.rows import EvaluationPlan, Rows, TrainingPlan
 from shards.splits import Split
 from shards.statistics import Statistics
-from shards.steps import Rows, Steps
+from shards.steps import Steps
 
 CROPS = (300, 250, 200, 150, 100)
 """Lengths in frames that a training crop may have where none is asked for."""
@@ -137,7 +134,7 @@ class TrainingLoader:
         """Length of every batch in frames."""
         self.padding = padding_of_crops(decks, frames_N, self.crop_frames)
         """Share of padding in the batches, over a whole pass through all decks."""
-        self._plan = _TrainingPlan(frames_N, decks, self._shape, self.crop_frames, seed, rank, world_size)
+        self._plan = TrainingPlan(frames_N, decks, self._shape, self.crop_frames, seed, rank, world_size)
         rows = self._shape.rows // world_size
         steps = Steps(shard_set, self._plan, self.crop_frames, self.config.verify, self.config.damaged)
         self._ring = Ring(steps, rows, rows * self.crop_frames, self.config.workers)
@@ -244,7 +241,7 @@ class EvaluationLoader:
             self.config.evaluation_frames_per_batch,
             world_size,
         )
-        self._plan = _EvaluationPlan(np.array(shard_set.index["frames"]), [batch[rank] for batch in plan])
+        self._plan = EvaluationPlan(np.array(shard_set.index["frames"]), [batch[rank] for batch in plan])
         shapes = [self._plan.shape(batch) for batch in range(len(plan))]
         most_rows, most_frames = max(rows for rows, _ in shapes), max(rows * frames for rows, frames in shapes)
         steps = Steps(shard_set, self._plan, None, True, self.config.damaged)
@@ -290,48 +287,6 @@ class EvaluationLoader:
 
     def __len__(self) -> int:
         return len(self._plan.batches)
-
-
-@dataclass(frozen=True, eq=False)
-class _TrainingPlan:
-    """Step -> rows.  Apart from its loader, so that the ring, which asks it, does not keep the loader alive."""
-
-    frames_N: np.ndarray
-    """Length of every sample of the shard set."""
-    decks: Decks
-    shape: BatchShape
-    crop_frames: int
-    seed: int
-    rank: int
-    world_size: int
-
-    def __call__(self, step: int) -> Rows:
-        numbers = training_rows(step, self.decks, self.shape, self.seed)
-        lengths = self.frames_N[numbers].astype(np.int64)
-        # Crops are keyed by the row of the global batch, so that they do not depend on the number of processes.
-        starts = crop_starts(step, lengths, self.crop_frames, self.seed)
-        columns = (numbers, starts, np.minimum(lengths, self.crop_frames))
-        return Rows(*(rank_share(column, self.rank, self.world_size) for column in columns))
-
-
-@dataclass(frozen=True, eq=False)
-class _EvaluationPlan:
-    """Batch number -> rows."""
-
-    frames_N: np.ndarray
-    """Length of every sample of the shard set."""
-    batches: list[np.ndarray]
-    """Sample numbers of this process's batches, -1 in invalid rows."""
-
-    def __call__(self, batch: int) -> Rows:
-        numbers_B = self.batches[batch]
-        lengths_B = np.where(numbers_B == NO_SAMPLE, 0, self.frames_N[numbers_B]).astype(np.int64)
-        return Rows(numbers_B, np.zeros_like(numbers_B), lengths_B)
-
-    def shape(self, batch: int) -> tuple[int, int]:
-        """Return rows and frames of a batch."""
-        lengths_B = self(batch).counts_B
-        return len(lengths_B), max(1, int(lengths_B.max()))
 
 
 def select_samples(shard_set: ShardSet, speakers: Iterable[str], prompts: Iterable[str] | None = None) -> np.ndarray:

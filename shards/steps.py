@@ -18,20 +18,10 @@ from shards.batch import UNKNOWN_PHONE, Batch, Slot
 from shards.manifest import ShardSet
 from shards.order import NO_SAMPLE
 from shards.reader import FRAME_BYTES, PHONE_BYTES, DamagedSampleError, ShardReader
+from shards.rows import Rows
 
 _MOST_BYTES_BETWEEN = 4096
 """Bytes between frames and phones up to which one call reads them all: less work than a second call."""
-
-
-class Rows(NamedTuple):
-    """What one process reads at one step."""
-
-    numbers_B: np.ndarray
-    """int64: sample numbers, -1 for an invalid row."""
-    starts_B: np.ndarray
-    """int64: first frame of each."""
-    counts_B: np.ndarray
-    """int64: frames of each."""
 
 
 class ReadBatch(NamedTuple):

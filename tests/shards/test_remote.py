@@ -24,8 +24,9 @@ from shards.loader import BatchConfig
 from shards.manifest import ShardSet
 from shards.reader import DamagedSampleError, ShardReader
 from shards.remote import RemoteShardSet, stream_shard
+from shards.shuffle import PairBuffer, streamed_batches
 from shards.splits import Split, make_split
-from shards.streaming import PairBuffer, RemoteEvaluationLoader, RemoteTrainingLoader, open_shards, streamed_batches
+from shards.streaming import RemoteEvaluationLoader, RemoteTrainingLoader, open_shards
 from shards.transport import RemoteFolder
 from tests.launch.small_runs import small_config, small_shards
 from tests.shards.synthetic import make_shard_set

@@ -17,7 +17,8 @@ import torch
 from shards.manifest import ShardSet
 from shards.reader import ShardReader
 from shards.ring import Ring
-from shards.steps import Rows, Steps
+from shards.rows import Rows
+from shards.steps import Steps
 from tests.shards.synthetic import make_shard_set
 
 
@@ -203,6 +204,7 @@ def test_a_program_that_is_stopped_in_the_middle_leaves_at_once_and_nothing_behi
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_slot_is_not_read_into_before_the_gpu_has_its_copy(shard_set: ShardSet) -> None:
     ring, reader = ring_of(shard_set, 2), ShardReader(shard_set)
     copies = []
