@@ -1,7 +1,7 @@
 """Embeddings of whatever a user has: one sound file, a folder of them, or a shard set, written to one .npz.
 
-Shapes: N recordings, E embedding, A accents of the model.  Cost: for sound, the features (reference backend:
-about a tenth of the recordings' length on one core); for shards, a forward pass.
+Shapes: N recordings, E embedding, A accents of the model.  Cost: for sound, the features (some milliseconds
+a second of it, on one core) and a forward pass; for shards, the forward pass.
 """
 
 from collections.abc import Mapping

@@ -228,7 +228,7 @@ def check_features(shard_set: ShardSet, feature_config: FeatureConfig) -> None:
     ]
     if differing:
         raise AccentError(
-            f"{shard_set.root}: features made otherwise than those the model was trained on "
+            f"{shard_set.place}: features made otherwise than those the model was trained on "
             f"({'; '.join(differing[:3])}); featurize with the model's configuration"
         )
 
@@ -280,7 +280,7 @@ def choose_speakers(
         left_out.append({"speaker": speaker.name, "reason": reason})
     if not tested:
         why = "; ".join(sorted({one["reason"] for one in left_out}))
-        raise AccentError(f"{shard_set.root}: no speaker that the model never saw ({why}); name another shard set")
+        raise AccentError(f"{shard_set.place}: no speaker that the model never saw ({why}); name another shard set")
     return Choice(tested, left_out, other_corpus)
 
 
@@ -307,7 +307,7 @@ def _recordings(
     position = {name: number for number, name in enumerate(model.config.accents)}
     unknown = sorted({loader.accents[label] for label in np.unique(found.accent_N)} - set(position))
     if unknown:
-        raise AccentError(f"{shard_set.root}: accents the model was not trained for: {', '.join(unknown)}")
+        raise AccentError(f"{shard_set.place}: accents the model was not trained for: {', '.join(unknown)}")
     sexes = np.array([speaker.sex or "" for speaker in shard_set.manifest.speakers])
     return Recordings(
         key_N=np.array([one["key"] for one in loader.metadata(found.sample_N)]),

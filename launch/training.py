@@ -239,7 +239,7 @@ def open_run_folder(run: Path, config: RunConfig, split: Split, shard_set: Shard
         saved, wanted = read_state(found[-1])["identity"]["shards"], shard_set_fingerprint(shard_set)
         if saved != wanted:
             raise AccentError(
-                f"{run}: holds a run on another shard set than {shard_set.root} (content {saved[:12]} -> "
+                f"{run}: holds a run on another shard set than {shard_set.place} (content {saved[:12]} -> "
                 f"{wanted[:12]}); give a new folder: run=..., or remove this one"
             )
     try:
@@ -264,4 +264,4 @@ def _check_same_shards(shard_set: ShardSet, accelerator: Accelerator) -> None:
         prints = gather_object([shard_set_fingerprint(shard_set)])
         for rank, fingerprint in enumerate(prints):
             if fingerprint != prints[0]:
-                raise AccentError(f"{shard_set.root}: process {rank} sees another shard set than process 0")
+                raise AccentError(f"{shard_set.place}: process {rank} sees another shard set than process 0")

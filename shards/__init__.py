@@ -10,5 +10,6 @@ __getattr__, __all__ = lazy(
         "ShardSet": "shards.manifest",
         "TrainingLoader": "shards.loader",
         "open_corpus": "shards.corpora",
+        "open_shards": "shards.streaming",
     },
 )

@@ -122,7 +122,7 @@ class TrainingLoader:
             numbers_N = np.setdiff1d(numbers_N, held_out)
         if len(numbers_N) == 0:
             raise AccentError(
-                f"{shard_set.root}: no sample of the {len(self.speakers)} training speakers; check the split"
+                f"{shard_set.place}: no sample of the {len(self.speakers)} training speakers; check the split"
             )
         self.n_samples = len(numbers_N)
         """Samples that training draws from."""
@@ -233,7 +233,9 @@ class EvaluationLoader:
         """The sample numbers that all processes together yield, ascending."""
         if len(self.numbers_N) == 0:
             limited = "" if prompts is None else f" with the {len(prompts)} prompts asked for"
-            raise AccentError(f"{shard_set.root}: no sample of {len(self.speakers)} speakers{limited}; check the split")
+            raise AccentError(
+                f"{shard_set.place}: no sample of {len(self.speakers)} speakers{limited}; check the split"
+            )
         self._reader = ShardReader(shard_set)
         plan = evaluation_batches(
             self.numbers_N,
@@ -308,7 +310,7 @@ def select_samples(shard_set: ShardSet, speakers: Iterable[str], prompts: Iterab
         position = {name: number for number, name in enumerate(shard_set.prompts)}
         unknown = sorted(set(prompts) - set(position))
         if unknown:
-            raise AccentError(f"{shard_set.root}: no prompt {', '.join(unknown[:5])} here; check the split")
+            raise AccentError(f"{shard_set.place}: no prompt {', '.join(unknown[:5])} here; check the split")
         chosen_N &= np.isin(shard_set.index["prompt"], [position[name] for name in prompts])
     return np.flatnonzero(chosen_N)
 

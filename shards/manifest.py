@@ -200,12 +200,17 @@ class ShardSet:
         if not path.is_file():
             raise AccentError(f"{root}: not a complete shard set (no {MANIFEST_NAME}); let `accent featurize` end")
         manifest = Manifest.from_mapping(_read_mapping(path), path)
-        _check_schema(manifest, path)
+        check_schema(manifest, path)
         _check_size(root / INDEX_NAME, manifest.index.bytes)
         _check_size(root / STATISTICS_NAME, manifest.statistics.bytes)
         for shard in manifest.shards:
             _check_size(root / shard.name, shard.bytes)
         return cls(root, manifest, _map_index(root / INDEX_NAME, manifest.count))
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return str(self.root)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A pickled memory map would carry the whole index into every process.
@@ -250,7 +255,7 @@ class ShardSet:
         wanted = sorted(set(names))
         unknown = [name for name in wanted if name not in position]
         if unknown:
-            raise AccentError(f"{self.root}: no speaker {', '.join(unknown)}; see `accent inspect {self.root}`")
+            raise AccentError(f"{self.place}: no speaker {', '.join(unknown)}; see `accent inspect {self.place}`")
         return [position[name] for name in wanted]
 
     def statistics(self, speakers: Iterable[str]) -> Statistics:
@@ -278,7 +283,16 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     return values
 
 
-def _check_schema(manifest: Manifest, path: Path) -> None:
+def check_schema(manifest: Manifest, path: Path) -> None:
+    """Refuse a set whose columns are not this program's.
+
+    Args:
+        manifest: what to check.
+        path: what the line names.
+
+    Raises:
+        AccentError: other columns, or another order of them.
+    """
     if manifest.schema == schema_mapping() and manifest.frames_per_second == FRAMES_PER_SECOND:
         return
     theirs = [column for family in manifest.schema for column in family["columns"]]

@@ -30,7 +30,7 @@ import numpy as np
 from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from accent.errors import AccentError
-from accent.features.schema import FRAMES_PER_SECOND, N_COLUMNS
+from accent.features.schema import N_COLUMNS
 from shards.manifest import (
     INDEX_DTYPE,
     INDEX_NAME,
@@ -39,7 +39,7 @@ from shards.manifest import (
     FileEntry,
     Manifest,
     ShardSet,
-    schema_mapping,
+    check_schema,
 )
 from shards.reader import FRAME_BYTES, PHONE_BYTES, DamagedSampleError
 from shards.statistics import SpeakerStatistics
@@ -55,8 +55,6 @@ _logger = logging.getLogger(__name__)
 @dataclass(frozen=True, eq=False)
 class RemoteShardSet(ShardSet):
     """An opened shard set whose shards lie elsewhere.
-
-    `root` is its address as a path, good for messages only.
 
     Example:
         >>> shard_set = RemoteShardSet.open("http://host/shards")  # doctest: +SKIP
@@ -84,8 +82,7 @@ class RemoteShardSet(ShardSet):
         folder = RemoteFolder(str(root))
         where = Path(folder.address_of(MANIFEST_NAME))
         manifest = Manifest.from_mapping(_parse(folder.fetch(MANIFEST_NAME), where), where)
-        if manifest.schema != schema_mapping() or manifest.frames_per_second != FRAMES_PER_SECOND:
-            raise AccentError(f"{where}: other feature columns than this program's; featurize the corpus again")
+        check_schema(manifest, where)
         for shard in manifest.shards:
             folder.address_of(shard.name)
         index_file = _fetch_checked(folder, INDEX_NAME, manifest.index)
@@ -101,6 +98,11 @@ class RemoteShardSet(ShardSet):
             )
         index.flags.writeable = False
         return cls(Path(folder.address), manifest, index, folder, statistics_file)
+
+    @property
+    def place(self) -> str:
+        """Its address, for messages."""
+        return self.folder.address
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RemoteShardSet.open, (self.folder.address,)

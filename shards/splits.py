@@ -145,7 +145,7 @@ def make_split(shard_set: ShardSet, config: SplitConfig | None = None) -> Split:
         where = str(path)
     elif any(speaker.split is not None for speaker in shard_set.manifest.speakers):
         split = _from_table(shard_set, config)
-        where = f"{shard_set.root}: the corpus table's split"
+        where = f"{shard_set.place}: the corpus table's split"
     else:
         split = _drawn(shard_set, config)
         where = str(shard_set.root)
@@ -187,12 +187,12 @@ def _from_table(shard_set: ShardSet, config: SplitConfig) -> Split:
     for speaker in shard_set.manifest.speakers:
         if speaker.split is None:
             raise AccentError(
-                f"{shard_set.root}: the corpus table gives a split to some speakers and none to {speaker.name}; "
+                f"{shard_set.place}: the corpus table gives a split to some speakers and none to {speaker.name}; "
                 "give all of them one, or none, and featurize again, or name a split.file"
             )
         if speaker.split not in _PARTS:
             raise AccentError(
-                f"{shard_set.root}: speaker {speaker.name} has split '{speaker.split}'; "
+                f"{shard_set.place}: speaker {speaker.name} has split '{speaker.split}'; "
                 f"a corpus table may say {', '.join(_PARTS)}"
             )
         parts[_PARTS[speaker.split]].append(speaker.name)
@@ -222,12 +222,12 @@ def _check_enough(accent: str, speakers: Sequence[SpeakerEntry], config: SplitCo
     names = ", ".join(speaker.name for speaker in speakers)
     if asked and len(speakers) == 1:
         raise AccentError(
-            f"{shard_set.root}: accent '{accent}' has one speaker ({names}), who cannot be both trained on and held "
+            f"{shard_set.place}: accent '{accent}' has one speaker ({names}), who cannot be both trained on and held "
             "out; add a speaker of this accent, or leave the accent out of the corpus"
         )
     if len(speakers) <= asked:
         raise AccentError(
-            f"{shard_set.root}: accent '{accent}' has {len(speakers)} speakers ({names}), too few for "
+            f"{shard_set.place}: accent '{accent}' has {len(speakers)} speakers ({names}), too few for "
             f"split.validation_speakers={config.validation_speakers} and split.test_speakers={config.test_speakers} "
             "and at least one to train on; ask for fewer, or add speakers"
         )
@@ -242,7 +242,7 @@ def _check_names(split: Split, shard_set: ShardSet, path: Path) -> None:
         if unknown:
             shown = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
             raise AccentError(
-                f"{path}: no {kind} {shown} in {shard_set.root}; the split was made for another shard set?"
+                f"{path}: no {kind} {shown} in {shard_set.place}; the split was made for another shard set?"
             )
 
 
