@@ -22,6 +22,7 @@ import soundfile
 import soxr
 
 from accent.errors import AccentError
+from accent.features.kernels.conversion import scaled_with_sum
 from accent.features.kernels.filter import butterworth, zero_phase
 from accent.features.kernels.level import ABSOLUTE_GATE_LUFS, frame_levels, integrated_loudness
 from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
@@ -232,8 +233,8 @@ def _in_full_scale(samples_NC: np.ndarray) -> np.ndarray:
 def _mix_down(samples_NC: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the mean of the channels `[N]` and its mean; float32 for 16 bits, which it holds exactly."""
     if samples_NC.dtype == np.int16:
-        mono_N = np.multiply(samples_NC[:, 0], 1 / FULL_SCALE_16_BITS, dtype=np.float32)
-        return mono_N, float(samples_NC.mean() / FULL_SCALE_16_BITS)
+        scaled_N, total = scaled_with_sum(samples_NC.reshape(-1), 1 / FULL_SCALE_16_BITS)
+        return scaled_N, total / len(samples_NC) / FULL_SCALE_16_BITS
     mono_N = samples_NC.mean(axis=1)
     return mono_N, float(mono_N.mean())
 

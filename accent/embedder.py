@@ -8,8 +8,8 @@ A recording's features are rounded to float16 before the model sees them, as the
 it was trained on, and a recording has the same embedding from its file and from a shard.  Only a model that normalises
 by speaker wants to hear more than one recording of the voice: `embed_files` takes all there are.
 
-Shapes: B batch rows, T frames, D columns, E embedding, A accents.  Cost: an embedding costs its features (reference
-backend: about a tenth of the recording's length) and one forward pass.
+Shapes: B batch rows, T frames, D columns, E embedding, A accents.  Cost: an embedding costs its features (some
+milliseconds a second of sound) and one forward pass.
 """
 
 import json

@@ -65,6 +65,7 @@ def featurize(
     from launch.configuration import find_config
     from shards.featurize import FeatureProcessor, FeaturizeConfig, Share
     from shards.inspect import describe
+    from shards.manifest import MANIFEST_NAME
 
     # Where there is no terminal for a progress bar, the processor logs a line at the start and one at the end.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -77,6 +78,8 @@ def featurize(
     missing = processor.process_part(share)
     if missing:
         print(f"part {share} is finished; {missing} shards of other parts are still missing")
+    elif (out / MANIFEST_NAME).exists():
+        print(f"part {share} is finished, and the set is merged: accent inspect {out}")
     else:
         print(f"part {share} is finished, and all shards are there: accent shards merge {out}")
 

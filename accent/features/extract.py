@@ -51,9 +51,9 @@ def prepare_backend(config: FeatureConfig) -> None:
     """
     clock_N = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     hum_N = np.sum([np.sin(2 * np.pi * 120 * harmonic * clock_N) / harmonic for harmonic in range(1, 30)], axis=0)
-    extract(
-        prepare_speech(0.1 * hum_N, SAMPLE_RATE, AudioConfig()), config, intervals=[(0.1, 0.4, "AA"), (0.4, 0.7, "S")]
-    )
+    # As a file of 16 bits, what most recordings are.
+    speech = prepare_speech((3_000 * hum_N).astype(np.int16), SAMPLE_RATE, AudioConfig())
+    extract(speech, config, intervals=[(0.1, 0.4, "AA"), (0.4, 0.7, "S")])
 
 
 def extract(

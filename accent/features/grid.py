@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.fft
 
+from accent.features.kernels.silence import frames_without_change
 from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 
 WRAP_GUARD = 1600
@@ -20,8 +21,6 @@ WALL_HZ = 50.0
 """Width of the resampler's wall, from full pass down to nothing at the new Nyquist frequency."""
 NO_SOUND = 1e-7
 """Share of the recording's peak (-140 dB) up to which a change between two samples is rounding, not a quiet sound."""
-PROBED_CHANGES = 16
-"""Changes looked at in the middle of a frame; almost every frame of speech has sound there, and that settles it."""
 
 
 def brick_wall_resample(samples_N: np.ndarray, rate_to: int) -> np.ndarray:
@@ -54,7 +53,8 @@ def brick_wall_resample_to_rates(samples_N: np.ndarray, rates_to: Sequence[int])
     """
     # Whole frames of 160 samples: whole numbers of samples at every rate, one forward transform for all of them.
     n_frames = scipy.fft.next_fast_len(math.ceil((len(samples_N) + WRAP_GUARD) / HOP), real=True)
-    spectrum = scipy.fft.rfft(samples_N, n_frames * HOP)
+    # Scaled for the way back already.
+    spectrum = scipy.fft.rfft(samples_N, n_frames * HOP, norm="forward")
     hz_apart = FRAMES_PER_SECOND / n_frames
     resampled = []
     for rate_to in rates_to:
@@ -62,13 +62,14 @@ def brick_wall_resample_to_rates(samples_N: np.ndarray, rates_to: Sequence[int])
         if hop_to == HOP:
             resampled.append(np.array(samples_N, dtype=np.float64))
             continue
-        below = spectrum[: n_frames * hop_to // 2 + 1].copy()
-        foot = max(0, len(below) - math.ceil(WALL_HZ / hz_apart) - 1)
-        below_nyquist_hz = rate_to / 2 - np.arange(foot, len(below)) * hz_apart
-        below[foot:] *= 0.5 - 0.5 * np.cos(np.pi * np.clip(below_nyquist_hz / WALL_HZ, 0, 1))
-        part = scipy.fft.irfft(below, n_frames * hop_to)[: len(samples_N) * hop_to // HOP]
-        part *= hop_to / HOP
-        resampled.append(part)
+        top = n_frames * hop_to // 2 + 1
+        foot = max(0, top - math.ceil(WALL_HZ / hz_apart) - 1)
+        below_nyquist_hz = rate_to / 2 - np.arange(foot, top) * hz_apart
+        under_wall = spectrum[foot:top].copy()
+        spectrum[foot:top] *= 0.5 - 0.5 * np.cos(np.pi * np.clip(below_nyquist_hz / WALL_HZ, 0, 1))
+        part = scipy.fft.irfft(spectrum[:top], n_frames * hop_to, norm="forward")
+        spectrum[foot:top] = under_wall
+        resampled.append(part[: len(samples_N) * hop_to // HOP])
     return resampled
 
 
@@ -84,30 +85,11 @@ def without_sound(samples_N: np.ndarray, window_seconds: float) -> np.ndarray:
     Returns:
         `[T]` bool.
 
-    Cost: 0.003 ms a second of sound where every frame has some, 0.02 where one has none.
+    Cost: 0.003 ms a second of sound.
     """
     peak = max(samples_N.max(initial=0.0), -samples_N.min(initial=0.0))
-    tolerance = NO_SOUND * peak
-    n_frames = len(samples_N) // HOP + 1
     half = math.ceil(window_seconds / 2 * SAMPLE_RATE) - 1
-    if min(half, len(samples_N)) > PROBED_CHANGES and _all_sound(samples_N, n_frames, tolerance):
-        return np.zeros(n_frames, dtype=bool)
-    changes_N = np.concatenate([[0], np.cumsum(np.abs(np.diff(samples_N)) > tolerance)])
-    centre_T = np.arange(n_frames) * HOP
-    first_T = np.clip(centre_T - half, 0, len(samples_N) - 1)
-    last_T = np.clip(centre_T + half, 0, len(samples_N) - 1)
-    return changes_N[last_T] == changes_N[first_T]
-
-
-def _all_sound(samples_N: np.ndarray, n_frames: int, tolerance: float) -> bool:
-    """Tell whether a few samples in the middle of each frame suffice to say that every frame holds sound."""
-    whole = (len(samples_N) - PROBED_CHANGES - 1) // HOP + 1
-    # The middle of the last frame may lie too near the end of the recording: then its last samples stand for it.
-    if whole < n_frames and not (np.abs(np.diff(samples_N[-PROBED_CHANGES - 1 :])) > tolerance).any():
-        return False
-    sound_T = np.zeros(whole, dtype=bool)
-    for offset in range(PROBED_CHANGES):
-        sound_T |= np.abs(samples_N[offset + 1 :: HOP][:whole] - samples_N[offset::HOP][:whole]) > tolerance
-        if sound_T.all():
-            return True
-    return False
+    silent_T: np.ndarray = frames_without_change(
+        np.ascontiguousarray(samples_N, dtype=np.float64), HOP, half, NO_SOUND * peak
+    )
+    return silent_T

@@ -47,7 +47,7 @@ def read(table: Path, config: CorpusConfig) -> Corpus:
 def _fault(folder: Path, row: dict[str, str]) -> str | None:
     for column in ("path", "textgrid"):
         if column in row and not (folder / row[column]).is_file():
-            return f"{column} {row[column]}: no such file"
+            return f"{column} {row[column]}: {'not a file' if (folder / row[column]).exists() else 'no such file'}"
     if row.get("split", SPLITS[0]) not in SPLITS:
         return f"split '{row['split']}' is not one of {', '.join(SPLITS)}"
     return None

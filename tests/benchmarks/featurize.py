@@ -217,7 +217,7 @@ def stages_around(utterance: Utterance, root: Path, config: FeatureConfig) -> St
 def find_smile() -> Callable[[Speech], Any] | None:
     """Return openSMILE's low-level descriptors as a call, or nothing where it is not installed."""
     try:
-        import opensmile
+        import opensmile  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         return None
     smile = opensmile.Smile(

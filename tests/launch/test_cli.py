@@ -114,6 +114,8 @@ def test_parts_are_merged_into_one_set(accent, corpus, tmp_path):
     status, printed, _ = accent("shards", "merge", shards)
     assert status == 0 and "18 samples" in printed
     assert accent("inspect", shards, "--verify")[0] == 0
+    status, printed, _ = accent(*words, "--part", "2/2")
+    assert status == 0 and f"the set is merged: accent inspect {shards}" in printed
 
 
 def test_a_wrong_command_has_status_2(accent):

@@ -93,6 +93,7 @@ def test_paths_may_be_absolute_or_outside_the_folder_of_the_table(folder: Path) 
     [
         ({"speaker": ""}, "line {line}: no speaker"),
         ({"path": "clips/9.wav"}, "line {line}: path clips/9.wav: no such file"),
+        ({"path": "clips"}, "line {line}: path clips: not a file"),
         ({"split": "dev"}, "line {line}: split 'dev' is not one of train, validation, test"),
         ({"textgrid": "9.TextGrid"}, "line {line}: textgrid 9.TextGrid: no such file"),
     ],

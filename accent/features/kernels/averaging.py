@@ -3,7 +3,7 @@
 The samples are joined by straight lines and the average is the integral under them, divided by the width of what it
 covers.  At either end the window is cut off.
 
-Cost: 0.1 ms for the 500 quefrencies of a cepstrum.
+Cost: 0.01 ms for the 500 quefrencies of a cepstrum.
 
 Shape legend: N positions, K taps.
 """
@@ -12,7 +12,10 @@ import math
 
 import numpy as np
 
+from accent.features.kernels.compile import kernel
 
+
+@kernel
 def averaging_weights(n_positions: int, width: float, margin: float) -> np.ndarray:
     """Return what each sample about a position weighs in the average at that position.
 
@@ -30,19 +33,23 @@ def averaging_weights(n_positions: int, width: float, margin: float) -> np.ndarr
     if width < 2 or n_positions == 1:
         return np.ones((n_positions, 1))
     reach = min(math.ceil(width / 2 + 1) - 1, n_positions - 1)
-    position_N1 = np.arange(n_positions, dtype=np.float64)[:, None]
-    start_N1 = np.maximum(position_N1 - width / 2, -margin)
-    end_N1 = np.minimum(position_N1 + width / 2, n_positions - 1 + margin)
-    sample_NK = position_N1 + np.arange(-reach, reach + 1)
-    covered_NK = _area_of_triangle(end_N1 - sample_NK) - _area_of_triangle(start_N1 - sample_NK)
-    # Beyond the outermost samples their triangles go down, their values do not.
-    covered_NK += (sample_NK == 0) * np.maximum(-start_N1, 0) ** 2 / 2
-    covered_NK += (sample_NK == n_positions - 1) * np.maximum(end_N1 - (n_positions - 1), 0) ** 2 / 2
-    covered_NK[(sample_NK < 0) | (sample_NK >= n_positions)] = 0
-    return covered_NK / (end_N1 - start_N1)
+    weights_NK = np.zeros((n_positions, 2 * reach + 1))
+    last = n_positions - 1
+    for position in range(n_positions):
+        start, end = max(position - width / 2, -margin), min(position + width / 2, last + margin)
+        for sample in range(max(position - reach, 0), min(position + reach, last) + 1):
+            covered = _area_of_triangle(end - sample) - _area_of_triangle(start - sample)
+            # Beyond the outermost samples their triangles go down, their values do not.
+            if sample == 0:
+                covered += max(-start, 0.0) ** 2 / 2
+            if sample == last:
+                covered += max(end - last, 0.0) ** 2 / 2
+            weights_NK[position, sample - position + reach] = covered / (end - start)
+    return weights_NK
 
 
-def _area_of_triangle(upto: np.ndarray) -> np.ndarray:
+@kernel
+def _area_of_triangle(upto: float) -> float:
     """Return the area, up to some place, of the triangle of height 1 from -1 to 1: a sample's share in the lines."""
-    upto = np.clip(upto, -1, 1)
-    return 0.5 + upto - 0.5 * upto * np.abs(upto)
+    upto = min(max(upto, -1.0), 1.0)
+    return 0.5 + upto - 0.5 * upto * abs(upto)

@@ -3,20 +3,20 @@
 What the manual leaves open (the window's samples, where each window lies, the scale) was found by experiments with
 Praat.  A window of an even number of samples lies half a sample (0.05 ms) before the middle of its frame.
 
-Cost: 4 us a frame, two FFTs of 1024 for the most part.
+Cost: 2 us a frame: two Fourier transforms of 1024 points and 513 logarithms.
 
-Shape legend: N samples at 10 kHz, B frames of a block, W samples of a window (in a frame, zeros follow up to the FFT's
-length), F frequencies, Q quefrencies of 0.1 ms.
+Shape legend: N samples at 10 kHz, B frames of a block, G groups of 8 of them, W samples of a window (in a frame, zeros
+follow up to the transform's length), F frequencies, Q quefrencies of 0.1 ms.
 """
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from accent.features.config import FeatureConfig
 from accent.features.kernels.compile import kernel
+from accent.features.kernels.real_fourier import cosine_transforms, points_for, power_spectra
 from accent.features.schema import FRAMES_PER_SECOND
 
 RATE = 10_000
@@ -61,7 +61,7 @@ class CepstrumSizes:
         """
         window = PERIODS_IN_WINDOW / config.cpp_floor_hz * RATE
         window_length = math.floor(window + 0.5)
-        fft_length = 1 << (window_length - 1).bit_length()
+        fft_length = points_for(window_length)
         sizes = cls(
             window_length,
             math.floor(window / 2 + 0.5),
@@ -124,20 +124,14 @@ def windowed_frames(emphasised_N: np.ndarray, first_start: int, window_W: np.nda
             frame_W[position] = (sound_W[position] - mean) * window_W[position]
 
 
-@kernel(reorder=True)
-def power_spectrum(parts_B2F: np.ndarray, power_BF: np.ndarray) -> None:
-    """Square and add real and imaginary parts.
-
-    Args:
-        parts_B2F: real and imaginary parts in turn, `[B, 2 F]`.
-        power_BF: filled, with `SMALLEST_POWER` added.
-
-    Cost: 0.1 us a frame.
-    """
-    for frame in range(power_BF.shape[0]):
-        for place in range(power_BF.shape[1]):
-            real, imaginary = parts_B2F[frame, 2 * place], parts_B2F[frame, 2 * place + 1]
-            power_BF[frame, place] = real * real + imaginary * imaginary + SMALLEST_POWER
+@kernel
+def squared(values_BQ: np.ndarray, scale: float) -> None:
+    """Turn values, scaled, into powers, with `SMALLEST_CEPSTRUM` added, in place; 0.1 us a frame."""
+    for frame in range(len(values_BQ)):
+        values_Q = values_BQ[frame]
+        for place in range(len(values_Q)):
+            value = values_Q[place] * scale
+            values_Q[place] = value * value + SMALLEST_CEPSTRUM
 
 
 def power_cepstra(
@@ -150,22 +144,19 @@ def power_cepstra(
         first_start: where the first frame's window starts.
         n_frames: how many frames.
         window_W: the window.
-        fft_length: even, at least W.
+        fft_length: a power of two, at least W.
 
     Source: Praat manual, "Sound: To PowerCepstrogram..." and "Spectrum: To PowerCepstrum".
 
-    Cost: 4 us a frame.
+    Cost: 2 us a frame.
     """
     frames_BW = np.zeros((n_frames, fft_length))
     # Praat's spectra are densities: sums divided by the sampling rate.
     windowed_frames(emphasised_N, first_start, window_W / RATE, frames_BW)
-    spectra_BF = scipy.fft.rfft(frames_BW)
-    log_power_BF = np.empty(spectra_BF.shape)
-    power_spectrum(spectra_BF.view(np.float64), log_power_BF)
-    np.log(log_power_BF, out=log_power_BF)
+    log_power_GF8 = power_spectra(frames_BW, fft_length)
+    log_power_GF8 += SMALLEST_POWER
+    np.log(log_power_GF8, out=log_power_GF8)
     # The logarithm is real and even, so its inverse Fourier transform is a cosine transform.
-    cepstra_BQ = scipy.fft.dct(log_power_BF, type=1, overwrite_x=True)
-    cepstra_BQ *= RATE / fft_length
-    np.multiply(cepstra_BQ, cepstra_BQ, out=cepstra_BQ)
-    cepstra_BQ += SMALLEST_CEPSTRUM
+    cepstra_BQ = cosine_transforms(log_power_GF8)[:n_frames]
+    squared(cepstra_BQ, RATE / fft_length)
     return cepstra_BQ

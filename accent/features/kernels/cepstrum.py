@@ -15,6 +15,7 @@ Shape legend: T frames of 10 ms, B frames of a block, W samples of a window, Q q
 (half of the line's), K taps of an average.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -65,14 +66,33 @@ def highest_peak(values_Q: np.ndarray, shortest: float, longest: float) -> tuple
     height, place = values_Q[first], float(first)
     if values_Q[last] > height:
         height, place = values_Q[last], float(last)
-    for centre in range(first, last + 1):
-        left, middle, right = values_Q[centre - 1], values_Q[centre], values_Q[centre + 1]
-        if middle > left and middle >= right:
-            curvature = 2 * middle - left - right
-            top = middle + 0.125 * (right - left) * (right - left) / curvature
-            if top > height:
-                height, place = top, centre + 0.5 * (right - left) / curvature
+    # First the tops of all, without branches and several at a time; then the comparisons, which seldom succeed.
+    top_L = np.empty(last - first + 1)
+    tops_of_maxima(values_Q[first - 1 : last + 2], top_L)
+    best = -1
+    for at in range(len(top_L)):
+        if top_L[at] > height:
+            height, best = top_L[at], at
+    if best >= 0:
+        left, middle, right = values_Q[first + best - 1], values_Q[first + best], values_Q[first + best + 1]
+        place = first + best + 0.5 * (right - left) / (2 * middle - left - right)
     return min(max(place, shortest), longest), height
+
+
+@kernel
+def tops_of_maxima(values_M: np.ndarray, top_L: np.ndarray) -> None:
+    """Interpolate every local maximum by a parabola: its height, and minus infinity where there is none.
+
+    Args:
+        values_M: values, one more at either end than there are places to look at.
+        top_L: filled, `[M - 2]`.
+
+    Cost: 0.5 ns a value.
+    """
+    for at in range(len(top_L)):
+        left, middle, right = values_M[at], values_M[at + 1], values_M[at + 2]
+        top = middle + 0.125 * (right - left) * (right - left) / (2 * middle - left - right)
+        top_L[at] = top if (middle > left) & (middle >= right) else -np.inf
 
 
 @kernel
@@ -94,14 +114,18 @@ def lines_and_prominences(
     Source: Hillenbrand, Cleveland & Erickson (1994), Acoustic correlates of breathy vocal quality; Praat manual,
     "PowerCepstrum: Get peak prominence...".
 
-    Cost: 1 us a frame.
+    Cost: 1.1 us a frame.
     """
     n_points = trend_to - trend_from + 1
     rises_P, residuals_N = np.empty(n_points // 2), np.empty(n_points)
     lines_B2 = np.empty((len(log_cepstra_BQ), 2))
     prominence_B = np.empty(len(log_cepstra_BQ))
+    # Windows overlap, so that a frame's line is expected to be like the one before.
+    rise, middle = np.nan, np.nan
     for frame in range(len(log_cepstra_BQ)):
-        slope, at_start = robust_line(log_cepstra_BQ[frame, trend_from : trend_to + 1], rises_P, residuals_N)
+        ordinates_N = log_cepstra_BQ[frame, trend_from : trend_to + 1]
+        slope, at_start = robust_line(ordinates_N, rises_P, residuals_N, rise, middle)
+        rise, middle = slope * (n_points - n_points // 2), at_start + slope * (n_points // 2)
         intercept = at_start - slope * trend_from
         place, height = highest_peak(log_cepstra_BQ[frame], shortest, longest)
         lines_B2[frame, 0], lines_B2[frame, 1] = slope, intercept
@@ -158,12 +182,12 @@ def smoothed(
 
     Source: Praat manual, "PowerCepstrogram: Smooth...".
 
-    Cost: 0.7 us a frame with 3 and 7 taps.
+    Cost: 0.6 us a frame with 3 and 7 taps.
     """
     n_frames, n_times = time_weights_TK.shape
     n_places, n_quefrencies = quefrency_weights_KQ.shape
     reach_time, reach = n_times // 2, n_places // 2
-    smoothed_TQ = np.zeros((n_frames, n_quefrencies))
+    smoothed_TQ = np.empty((n_frames, n_quefrencies))
     average_Q = np.zeros(n_quefrencies + 2 * reach)
     middle_Q = average_Q[reach : reach + n_quefrencies]
     for frame in range(n_frames):
@@ -175,10 +199,14 @@ def smoothed(
                 for place in range(n_quefrencies):
                     middle_Q[place] += weight * row_Q[place]
         smoothed_Q = smoothed_TQ[frame]
-        for tap in range(n_places):
-            weights_Q, neighbours_Q = quefrency_weights_KQ[tap], average_Q[tap : tap + n_quefrencies]
+        # The middle tap, then those on either side of it two by two: half as many passes as taps.
+        for place in range(n_quefrencies):
+            smoothed_Q[place] = quefrency_weights_KQ[reach, place] * middle_Q[place]
+        for distance in range(1, reach + 1):
+            before_Q, after_Q = quefrency_weights_KQ[reach - distance], quefrency_weights_KQ[reach + distance]
+            left_Q, right_Q = average_Q[reach - distance :], average_Q[reach + distance :]
             for place in range(n_quefrencies):
-                smoothed_Q[place] += weights_Q[place] * neighbours_Q[place]
+                smoothed_Q[place] += before_Q[place] * left_Q[place] + after_Q[place] * right_Q[place]
     return smoothed_TQ
 
 
@@ -207,6 +235,18 @@ def cepstral_peaks(
     return resampled_peaks(brick_wall_resample(unfiltered_N, RATE), silent_T, config, first_frame, n_frames)
 
 
+@functools.lru_cache(maxsize=8)
+def _window(length: int) -> np.ndarray:
+    """Return the window of a frame."""
+    return gaussian_window(length)
+
+
+@functools.lru_cache(maxsize=8)
+def _quefrency_weights(n_quefrencies: int, width: float) -> np.ndarray:
+    """Return `[K, Q]` what the neighbours of each quefrency weigh in an average `width` samples wide."""
+    return np.ascontiguousarray(averaging_weights(n_quefrencies, width, 0.0).T)
+
+
 def resampled_peaks(
     resampled_N: np.ndarray, silent_T: np.ndarray, config: FeatureConfig, first_frame: int, n_frames: int
 ) -> tuple[np.ndarray, float]:
@@ -223,15 +263,17 @@ def resampled_peaks(
     search = (sizes.shortest, sizes.longest, sizes.trend_from, sizes.trend_to)
     n_all = len(silent_T)
     emphasised_N = emphasised_with_room(resampled_N, n_all, sizes)
-    window_W = gaussian_window(sizes.window_length)
+    window_W = _window(sizes.window_length)
     time_weights_TK = averaging_weights(n_frames, config.cpps_time_average_seconds * FRAMES_PER_SECOND, 0.5)
     width = config.cpps_quefrency_average_seconds / (1 / RATE)
-    quefrency_weights_KQ = np.ascontiguousarray(averaging_weights(sizes.fft_length // 2 + 1, width, 0.0).T)
+    quefrency_weights_KQ = _quefrency_weights(sizes.fft_length // 2 + 1, width)
     reach = time_weights_TK.shape[1] // 2
     prominence_T, smoothed_prominence_T = np.empty(n_all), np.empty(n_frames)
 
-    for start in range(0, n_all, FRAMES_IN_BLOCK):
-        stop = min(start + FRAMES_IN_BLOCK, n_all)
+    # With their neighbours, the frames of a block are whole eights: transforms are of eight frames.
+    step = max(FRAMES_IN_BLOCK - 2 * reach, (FRAMES_IN_BLOCK + 1) // 2)
+    for start in range(0, n_all, step):
+        stop = min(start + step, n_all)
         # The neighbours that smoothing needs are analysed again with the next block: no state between blocks.
         wide_start, wide_stop = max(start - reach, 0), min(stop + reach, n_all)
         power_BQ = power_cepstra(emphasised_N, wide_start * STEP, wide_stop - wide_start, window_W, sizes.fft_length)

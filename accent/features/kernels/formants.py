@@ -54,19 +54,11 @@ def resampled_formants(resampled_N: np.ndarray, rate: int, silent_T: np.ndarray,
         rate: sampling rate in Hz, twice the ceiling.
         silent_T: bool `[T]`, for each frame wanted, centred at 0, 10, 20 ... ms, whether to leave it undefined.
         config: window, number of formants, pre-emphasis.
-
-    Raises:
-        ValueError: the window is too short for so many formants.
     """
     n_frames = len(silent_T)
     hop = rate // FRAMES_PER_SECOND
     order = 2 * config.formants_below_ceiling
     window_W = formant_window(config.formant_window_seconds, rate)
-    if len(window_W) <= order:
-        raise ValueError(
-            f"formant_window_seconds: {config.formant_window_seconds} is {len(window_W)} samples at {rate} Hz; "
-            f"{config.formants_below_ceiling} formants need more than {order}"
-        )
     before = len(window_W) // 2
     # One sample more than the sound: pre-emphasis answers to its last sample in the silence after it.
     length = max((n_frames - 1) * hop + len(window_W), before + len(resampled_N) + 1)

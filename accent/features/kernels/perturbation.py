@@ -12,7 +12,7 @@ The definitions are those of Praat's manual.  Where it is silent or says otherwi
 one impulse at a time and on random pulses: how the amplitude of a pulse is measured, which pulses have one, which of
 them are neighbours, and that the mean amplitude leaves out the last.
 
-Cost: 0.05 ms a second of sound for the frames, as much for the report.
+Cost: 0.02 ms a second of sound for the frames, as much for the report.
 
 Shape legend: N samples at 16 kHz, T frames of 10 ms (or other windows), P glottal pulses, I intervals between them,
 A pulses that have an amplitude, V values of either kind.
@@ -204,7 +204,7 @@ def _amplitudes(
     Returns:
         `[A]` indices of the pulses; `[A]` their amplitudes; `[A]` whether each is a neighbour of the one before.
 
-    Source: Praat manual, "Voice 3. Shimmer"; experiments with random pulses.  Cost: 0.4 us a pulse.
+    Source: Praat manual, "Voice 3. Shimmer"; experiments with random pulses.  Cost: 0.15 us a pulse.
     """
     pulse_A = np.empty(len(times_P), dtype=np.int64)
     amplitude_A, joined_A = np.empty(len(times_P)), np.zeros(len(times_P), dtype=np.bool_)
@@ -240,17 +240,43 @@ def _amplitude(unfiltered_N: np.ndarray, position: float, before: float, after: 
     Returns:
         The amplitude, 0 in silence.
 
-    Source: experiments with one impulse at a time.  Cost: 0.4 us.
+    Source: experiments with one impulse at a time.  Cost: 0.15 us.
     """
     left, right = AMPLITUDE_REACH * (position - before), AMPLITUDE_REACH * (after - position)
+    first, middle, last = math.ceil(position - left), math.ceil(position), math.floor(position + right)
+    power_before, weights_before = _weighted_power(unfiltered_N, first, middle, position, left)
+    power_after, weights_after = _weighted_power(unfiltered_N, middle, last + 1, position, right)
+    power = power_before + power_after
+    return math.sqrt(power / (weights_before + weights_after)) if power > 0.0 else 0.0
+
+
+@kernel
+def _weighted_power(
+    unfiltered_N: np.ndarray, first: int, stop: int, position: float, reach: float
+) -> tuple[float, float]:
+    """Return the power of the samples on one side of a pulse under half a Hann window, and the sum of its squares.
+
+    Args:
+        unfiltered_N: sound at 16 kHz, silent outside.
+        first: first sample of that side.
+        stop: the sample after its last.
+        position: the pulse, in samples: where the window is 1.
+        reach: how far from there it is 0.
+
+    Source: the definition; cosines of equal steps follow from the two before by cos(a + b) + cos(a - b) =
+    2 cos a cos b.  Cost: 1 ns a sample.
+    """
     power, weights = 0.0, 0.0
-    for sample in range(math.ceil(position - left), math.floor(position + right) + 1):
-        distance = sample - position
-        weight = 0.5 + 0.5 * math.cos(math.pi * distance / (left if distance < 0 else right))
+    step = math.pi / reach
+    cosine, next_cosine = math.cos(step * (first - position)), math.cos(step * (first + 1 - position))
+    factor = 2.0 * math.cos(step)
+    for sample in range(first, stop):
+        weight = 0.5 + 0.5 * cosine
+        cosine, next_cosine = next_cosine, factor * next_cosine - cosine
         weights += weight * weight
         if 0 <= sample < len(unfiltered_N):
             power += (weight * unfiltered_N[sample]) ** 2
-    return math.sqrt(power / weights) if power > 0.0 else 0.0
+    return power, weights
 
 
 @kernel

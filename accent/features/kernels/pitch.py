@@ -3,9 +3,9 @@
 Every frame of three periods of the floor gives candidates: the maxima of its normalised autocorrelation.  The best
 path through the candidates of the whole recording is its pitch; the best maximum of a frame is its voicing strength.
 
-Cost: 0.55 ms a second of sound, more than half of it for the FFTs.
+Cost: 0.22 ms a second of sound, a third of it Fourier transforms.
 
-Shape legend: N samples at 16 kHz, T frames of 10 ms, S points of an FFT, L lags, K candidates.
+Shape legend: N samples at 16 kHz, T frames of 10 ms, S points of a transform, L lags, K candidates.
 """
 
 import functools
@@ -17,14 +17,17 @@ from accent.features.config import FeatureConfig
 from accent.features.grid import without_sound
 from accent.features.kernels.autocorrelation import (
     DEEPEST,
+    SLACK,
     fft_size,
     global_peak,
+    highest_rise,
     interpolated,
     interpolation_weights,
     inverse_window_correlation,
     may_reach,
     normalised_autocorrelation,
     peaks_near_centre,
+    positive_maxima,
     refined_maximum,
     vertex,
     weigh_frames,
@@ -108,6 +111,7 @@ def _one_pass(
             ceiling_hz,
             LOWEST_CORRELATION * config.pitch_voicing_threshold,
             config.pitch_octave_cost,
+            inverse_window,
             weights_DPL,
             count_T[block],
             frequency_TK[block],
@@ -170,6 +174,7 @@ def find_candidates(
     ceiling_hz: float,
     lowest: float,
     octave_cost: float,
+    inverse_window: np.ndarray,
     weights_DPL: np.ndarray,
     count_T: np.ndarray,
     frequency_TK: np.ndarray,
@@ -185,13 +190,14 @@ def find_candidates(
         ceiling_hz: highest frequency that counts.
         lowest: lowest autocorrelation of a candidate for the path.
         octave_cost: how much higher frequencies are favoured, for each octave, where there are too many candidates.
+        inverse_window: of `inverse_window_correlation`.
         weights_DPL: `interpolation_weights`.
         count_T: the number of candidates is written here, at least 1.
         frequency_TK: their frequencies in Hz; the first candidate is the unvoiced one, 0.
         correlation_TK: their autocorrelations, 0..1; 0 for the unvoiced one.
         strength_T: the highest maximum between floor and ceiling, 0 where there is none.
 
-    Source: Boersma (1993), the candidates of a frame.  Cost: 1.1 us a frame of speech.
+    Source: Boersma (1993), the candidates of a frame.  Cost: 0.9 us a frame of speech.
     """
     last_lag = width // 2 - 1
     longest = longest_lag(width)
@@ -200,16 +206,15 @@ def find_candidates(
     for frame in range(len(correlation_TL)):
         correlation_L = correlation_TL[frame]
         frequency_K, height_K = frequency_TK[frame], correlation_TK[frame]
-        n_maxima = n_above = 0
+        n_maxima = positive_maxima(correlation_L, 2, longest, lag_K)
+        n_above = 0
         surely = 0.0
-        for lag in range(2, longest + 1):
+        for number in range(n_maxima):
+            lag = lag_K[number]
             here = correlation_L[DEEPEST + lag]
-            if here > 0 and here > correlation_L[DEEPEST + lag - 1] and here >= correlation_L[DEEPEST + lag + 1]:
-                lag_K[n_maxima] = lag
-                n_maxima += 1
-                n_above += here > lowest
-                if (lag - 1) * ceiling_hz >= SAMPLE_RATE and (lag + 1) * floor_hz <= SAMPLE_RATE:
-                    surely = max(surely, here)
+            n_above += here > lowest
+            if (lag - 1) * ceiling_hz >= SAMPLE_RATE and (lag + 1) * floor_hz <= SAMPLE_RATE:
+                surely = max(surely, here)
         crowded = n_above >= len(frequency_K)
         if crowded:
             _rank(correlation_L, lag_K[:n_maxima], lowest, octave_cost, floor_hz, rank_K)
@@ -218,26 +223,39 @@ def find_candidates(
         strength = 0.0
         for number in range(n_maxima):
             lag = lag_K[number]
-            here = correlation_L[DEEPEST + lag]
-            if (lag + 1) * ceiling_hz < SAMPLE_RATE:
+            if correlation_L[DEEPEST + lag] <= lowest or (lag + 1) * ceiling_hz < SAMPLE_RATE:
                 continue
-            if here <= lowest and not may_reach(correlation_L, lag, last_lag, weights_DPL, surely):
-                continue
-            period, height = refined_maximum(correlation_L, lag, last_lag, weights_DPL)
-            frequency = SAMPLE_RATE / period
+            frequency, height = _refined(correlation_L, lag, last_lag, weights_DPL)
             if frequency > ceiling_hz:
                 continue
-            if height > 1:
-                # Interpolation overshoots where the sound is all but periodic.
-                height = 1 / height
             if frequency >= floor_hz:
                 strength = max(strength, height)
-                surely = max(surely, height)
-            if here > lowest and not (crowded and _ahead_of(rank_K[:n_maxima], number) >= len(frequency_K) - 1):
+            if not (crowded and _ahead_of(rank_K[:n_maxima], number) >= len(frequency_K) - 1):
                 frequency_K[count], height_K[count] = frequency, height
                 count += 1
+        # The others are no candidates; most cannot be the strongest either.
+        rise = highest_rise(correlation_L, inverse_window)
+        for number in range(n_maxima):
+            lag = lag_K[number]
+            here = correlation_L[DEEPEST + lag]
+            if here > lowest or (lag + 1) * ceiling_hz < SAMPLE_RATE:
+                continue
+            if here + rise * inverse_window[lag] + SLACK <= strength:
+                continue
+            if may_reach(correlation_L, lag, last_lag, weights_DPL, max(surely, strength)):
+                frequency, height = _refined(correlation_L, lag, last_lag, weights_DPL)
+                if floor_hz <= frequency <= ceiling_hz:
+                    strength = max(strength, height)
         count_T[frame] = count
         strength_T[frame] = strength
+
+
+@kernel
+def _refined(correlation_L: np.ndarray, lag: int, last_lag: int, weights_DPL: np.ndarray) -> tuple[float, float]:
+    """Return frequency in Hz and autocorrelation, 0..1, of the maximum about a whole lag; 0.1 us."""
+    period, height = refined_maximum(correlation_L, lag, last_lag, weights_DPL)
+    # Interpolation overshoots where the sound is all but periodic.
+    return SAMPLE_RATE / period, 1 / height if height > 1 else height
 
 
 @kernel

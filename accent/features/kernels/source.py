@@ -1,22 +1,25 @@
 """The voice source in the spectrum of a frame: H1-H2, H1*-H2* and spectral tilt.
 
 They are read on the 40 ms frame of the pitch analysis: the harmonics by projecting it on exactly F0 and 2 F0, the tilt
-from one FFT.
+from one Fourier transform.
 
-Cost: 0.4 ms a second of sound, a third of it the FFT.
+Cost: 0.2 ms a second of sound.
 
-Shape legend: N samples at 16 kHz, T frames of 10 ms, V frames with sound, W samples of a window, S samples of a
-padded frame, F frequencies, K bands.
+Shape legend: N samples at 16 kHz, T frames of 10 ms, V frames with sound, G groups of 8 of them, W samples of a
+window, S samples of a padded frame, F frequencies, K bands.
 """
 
+import functools
+
 import numpy as np
-import scipy.fft
 from scipy.signal import get_window
 
 from accent.features.config import FeatureConfig
 from accent.features.grid import without_sound
 from accent.features.kernels.autocorrelation import weigh_frames
 from accent.features.kernels.compile import kernel
+from accent.features.kernels.lanes import LANES
+from accent.features.kernels.real_fourier import lanes_to_rows, power_spectra
 from accent.features.schema import HOP, SAMPLE_RATE
 
 PERIODS = 3
@@ -47,12 +50,13 @@ def source_frames(
     """
     samples_N = np.ascontiguousarray(unfiltered_N, dtype=np.float64)
     width = 2 * round(PERIODS / config.pitch_floor_hz * SAMPLE_RATE / 2)
-    window_W = get_window("hann", width)
+    window_W = _window(width)
     # Otherwise a constant without its mean would be a spectrum of rounding errors.
     sounding_V = np.flatnonzero(~without_sound(samples_N, PERIODS / config.pitch_floor_hz))
     f0_V = np.ascontiguousarray(f0_T[sounding_V], dtype=np.float64)
     band_V = np.where(np.isfinite(f0_V), f0_V, config.tilt_unvoiced_band_hz)
     octave_2K = _band_octaves(int(config.tilt_ceiling_hz / band_V.min(initial=config.tilt_unvoiced_band_hz)))
+    weight_K = 1 / np.arange(1.0, octave_2K.shape[1] + 1)
 
     difference_V, tilt_V = np.empty(len(f0_V)), np.empty(len(f0_V))
     frames_VS = np.empty((BLOCK, max(width, TILT_FFT)))
@@ -61,8 +65,10 @@ def source_frames(
         block_VS = frames_VS[: len(f0_V[block])]
         weigh_frames(samples_N, sounding_V[block] * HOP, window_W, width // 2, block_VS)
         difference_V[block] = level_differences(block_VS, width, f0_V[block])
-        spectrum_VF = scipy.fft.rfft(block_VS[:, :TILT_FFT])
-        tilt_V[block] = tilts(spectrum_VF, f0_V[block], band_V[block], config.tilt_ceiling_hz, octave_2K)
+        power_GF8 = power_spectra(block_VS, TILT_FFT)
+        power_VK = band_powers(power_GF8, band_V[block], config.tilt_ceiling_hz, len(weight_K))
+        # All logarithms at once: several at a time.
+        tilt_V[block] = tilts(np.log(power_VK, out=power_VK), f0_V[block], weight_K, octave_2K)
 
     difference_T, corrected_T, tilt_T = (np.full(len(f0_T), np.nan) for _ in range(3))
     difference_T[sounding_V] = difference_V
@@ -71,6 +77,13 @@ def source_frames(
     )
     tilt_T[sounding_V] = tilt_V
     return difference_T, corrected_T, tilt_T
+
+
+@functools.lru_cache(maxsize=8)
+def _window(width: int) -> np.ndarray:
+    """Return the Hann window whose first sample weighs 0 and whose last does not."""
+    window_W: np.ndarray = get_window("hann", width)
+    return window_W
 
 
 def _band_octaves(n_bands: int) -> np.ndarray:
@@ -165,44 +178,66 @@ def formant_gain(at_hz: float, formant_hz: float, bandwidth_hz: float) -> float:
 
 
 @kernel
-def tilts(
-    spectrum_TF: np.ndarray, f0_T: np.ndarray, band_T: np.ndarray, ceiling_hz: float, octave_2K: np.ndarray
-) -> np.ndarray:
-    """Measure the slope of each frame's spectrum in dB an octave; a flat spectrum has 0.
-
-    The spectrum is cut into bands of equal width w around w, 2w, 3w ...  The slope is that of the weighted
-    least-squares line of band level against log2 of frequency.  Band number k weighs 1 / k, so that every octave weighs
-    the same.
+def band_powers(power_GF8: np.ndarray, band_T: np.ndarray, ceiling_hz: float, n_bands: int) -> np.ndarray:
+    """Add up the power of each frame in bands of equal width, centred at 1, 2, 3 ... widths.
 
     Args:
-        spectrum_TF: complex spectra, `TILT_FFT` // 2 + 1 bins; the power of a bin is spread evenly about its middle.
-        f0_T: Hz, NaN where unvoiced.
-        band_T: width of the bands in Hz: F0, so that each holds one harmonic, or that of unvoiced frames.
+        power_GF8: of `power_spectra`, `TILT_FFT` // 2 + 1 bins; the power of a bin is spread evenly about its middle.
+        band_T: width of the bands in Hz.
         ceiling_hz: bands centred up to here count.
-        octave_2K: of `_band_octaves`; unvoiced, voiced.
+        n_bands: columns of the result, enough for the narrowest bands.
 
     Returns:
-        `[T]`; NaN where a band holds no power at all.
+        `[T, K]`; infinity behind a frame's last band, NaN for a band that holds no power at all.
 
-    Source: the definition.  Cost: 1 us a frame.
+    Source: the definition.  Cost: 0.5 us a frame.
     """
-    n_bins = spectrum_TF.shape[1]
+    n_bins = power_GF8.shape[1]
     bin_hz = SAMPLE_RATE / TILT_FFT
-    power_F = np.empty(n_bins)
-    tilt_T = np.full(len(f0_T), np.nan)
-    for frame in range(len(f0_T)):
-        for at in range(n_bins):
-            value = spectrum_TF[frame, at]
-            power_F[at] = value.real * value.real + value.imag * value.imag
-        octave_K = octave_2K[0 if np.isnan(f0_T[frame]) else 1]
-        weights = octaves = squares = levels = products = 0.0
+    power_8F = np.empty((LANES, n_bins))
+    power_TK = np.full((len(band_T), n_bands), np.inf)
+    for frame in range(len(band_T)):
+        if frame % LANES == 0:
+            lanes_to_rows(power_GF8[frame // LANES], power_8F)
+        power_F = power_8F[frame % LANES]
         upper = min(0.5 * band_T[frame] / bin_hz + 0.5, n_bins - 1)
-        for band in range(len(octave_K)):
+        # Bins that lie in every band, whatever share of the first they begin with.
+        whole = max(int(band_T[frame] / bin_hz) - 1, 0)
+        for band in range(n_bands):
             if (band + 1) * band_T[frame] > ceiling_hz:
                 break
             lower, upper = upper, min((band + 1.5) * band_T[frame] / bin_hz + 0.5, n_bins - 1)
-            level = 10 * np.log10(power_between(power_F, lower, upper))
-            weight, octave = 1 / (band + 1), octave_K[band]
+            power = power_between(power_F, lower, upper, whole)
+            power_TK[frame, band] = power if power > 0 else np.nan
+    return power_TK
+
+
+@kernel
+def tilts(log_power_TK: np.ndarray, f0_T: np.ndarray, weight_K: np.ndarray, octave_2K: np.ndarray) -> np.ndarray:
+    """Measure the spectral tilt: the slope of the least-squares line of band level against log2 of frequency.
+
+    Band number k weighs 1 / k, so that every octave weighs the same.
+
+    Args:
+        log_power_TK: natural logarithms of `band_powers`.
+        f0_T: Hz, NaN where unvoiced.
+        weight_K: what each band weighs.
+        octave_2K: of `_band_octaves`; unvoiced, voiced.
+
+    Returns:
+        `[T]` dB an octave; NaN where a band holds no power at all.
+
+    Source: the definition.  Cost: 0.1 us a frame.
+    """
+    tilt_T = np.full(len(f0_T), np.nan)
+    for frame in range(len(f0_T)):
+        octave_K = octave_2K[0 if np.isnan(f0_T[frame]) else 1]
+        weights = octaves = squares = levels = products = 0.0
+        for band in range(len(weight_K)):
+            level = log_power_TK[frame, band]
+            if level == np.inf:
+                break
+            weight, octave = weight_K[band], octave_K[band]
             weights += weight
             octaves += weight * octave
             squares += weight * octave * octave
@@ -210,17 +245,30 @@ def tilts(
             products += weight * octave * level
         slope = (products - octaves * levels / weights) / (squares - octaves * octaves / weights)
         if np.isfinite(slope):
-            tilt_T[frame] = slope
+            tilt_T[frame] = 10 / np.log(10) * slope
     return tilt_T
 
 
 @kernel
-def power_between(power_F: np.ndarray, lower: float, upper: float) -> float:
-    """Return the power between two places; bin f reaches from f to f + 1.  Cost: 0.01 us."""
+def power_between(power_F: np.ndarray, lower: float, upper: float, whole: int) -> float:
+    """Return the power between two places; bin f reaches from f to f + 1.
+
+    Args:
+        power_F: power of each bin.
+        lower: the place where to begin.
+        upper: the place where to end.
+        whole: bins after the first that surely lie between them; the same number for bands of the same width, so that
+            the processor foresees the end of the loop.
+
+    Cost: 0.01 us.
+    """
     first, last = int(lower), int(upper)
     if first == last:
         return (upper - lower) * power_F[first]
     power = (first + 1 - lower) * power_F[first] + (upper - last) * power_F[last]
-    for value in power_F[first + 1 : last]:
+    behind = min(first + 1 + whole, last)
+    for value in power_F[first + 1 : behind]:
+        power += value
+    for value in power_F[behind:last]:
         power += value
     return power

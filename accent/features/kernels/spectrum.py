@@ -3,22 +3,22 @@
 Window 400 samples (Hann), transform 512, hop 160, centred on the grid; zero crossings and RMS read the same 400
 samples.
 
-Frames are transformed in blocks of 64, which stay in the processor's cache.  A block is then turned over, so that one
-bin of all its frames lies side by side: every sum over the bins runs over 64 frames at once, in wide registers and
+Frames are transformed in blocks of 64, which stay in the processor's cache.  One bin of all frames of a block lies side
+by side: every sum over the bins runs over 64 frames at once, in wide registers and
 without reordering, and a frame's values do not depend on its place in a block.  Kernels give sums, peaks and products;
 their logarithms are taken by NumPy, many at a time.
 
-Cost: 0.25 ms a second of sound, a quarter of it the Fourier transform; compiling takes 2 s, once.
+Cost: 0.25 ms a second of sound, a tenth of it the Fourier transform; compiling takes 2 s, once.
 
 Shape legend: N samples at 16 kHz, T frames of 10 ms, B frames of one block, W samples of a window, F frequency bins,
-D columns, G groups of bins.
+D columns, G groups of bins (of the transform: of 8 frames).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
+from accent.features.kernels.compile import kernel
 from accent.features.kernels.filterbanks import (
     bin_frequencies,
     chroma_filters,
@@ -27,6 +27,8 @@ from accent.features.kernels.filterbanks import (
     nonzero_range,
     weighted_sums,
 )
+from accent.features.kernels.lanes import LANES, load, store
+from accent.features.kernels.real_fourier import power_spectra
 from accent.features.kernels.spectral_shape import (
     LOWEST_POWER,
     centroid_bandwidth_rolloff,
@@ -34,7 +36,6 @@ from accent.features.kernels.spectral_shape import (
     floored_products,
     mean_squares,
     peaks_and_valleys,
-    turn_over,
     zero_crossing_rates,
 )
 from accent.features.schema import HOP, N_CHROMA, N_CONTRAST, N_MELS, N_MFCC
@@ -143,7 +144,7 @@ def spectral_columns(samples_N: np.ndarray) -> SpectralColumns:
         columns.crossings_T[block] = zero_crossing_rates(block_N, sound.start, sound.stop, BLOCK, WINDOW)
 
         np.multiply(sound_BW, WINDOW_W, out=centred_BW)
-        turn_over(scipy.fft.rfft(frames_BW, axis=1), power_FB, magnitude_FB)
+        side_by_side(power_spectra(frames_BW, N_FFT), power_FB, magnitude_FB)
         weighted_sums(power_FB, MEL_DF, MEL_FROM_D, MEL_TO_D, mel_DB, 0)
         columns.mel_DT[:, block] = mel_db_DB = _decibels(mel_DB)
         weighted_sums(mel_db_DB, MFCC_DD, MFCC_FROM_D, MFCC_TO_D, columns.mfcc_DT, first)
@@ -155,6 +156,32 @@ def spectral_columns(samples_N: np.ndarray) -> SpectralColumns:
         columns.shape_DT[3, block] = log_power_B / len(FREQUENCY_F) - np.log(mean_power_B)
         peaks_and_valleys(magnitude_FB, CONTRAST_BANDS, columns.peak_DT, columns.valley_DT, first)
     return columns
+
+
+@kernel
+def side_by_side(power_GF8: np.ndarray, power_FB: np.ndarray, magnitude_FB: np.ndarray) -> None:
+    """Lay each bin of all frames of a block side by side, and take the magnitudes.
+
+    Args:
+        power_GF8: of `power_spectra`.
+        power_FB: `[F, B]`, written.
+        magnitude_FB: `[F, B]`, written.
+
+    Cost: 0.1 us a frame.
+    """
+    n_bins, n_frames = power_FB.shape
+    for group in range(n_frames // LANES):
+        for f in range(n_bins):
+            eight = load(power_GF8, (group * n_bins + f) * LANES)
+            store(power_FB, f * n_frames + group * LANES, eight)
+    for t in range(n_frames // LANES * LANES, n_frames):
+        for f in range(n_bins):
+            power_FB[f, t] = power_GF8[t // LANES, f, t % LANES]
+    for f in range(n_bins):
+        # Slices: roots of neighbours are then taken several at a time.
+        power_B, magnitude_B = power_FB[f], magnitude_FB[f]
+        for t in range(n_frames):
+            magnitude_B[t] = np.sqrt(power_B[t])
 
 
 def _copy_samples(samples_N: np.ndarray, first_frame: int, block_N: np.ndarray) -> slice:

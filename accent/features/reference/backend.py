@@ -1,6 +1,6 @@
 """Puts the families of the reference backend side by side.
 
-Cost: 120-150 ms a second of sound on one core, most of it voice quality.
+Cost: 60 to 80 ms a second of sound on a fast core, most of it voice quality.
 
 Shape legend: T frames of 10 ms, D columns of the schema, 8 formant columns.
 """

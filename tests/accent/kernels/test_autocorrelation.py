@@ -5,13 +5,16 @@ import pytest
 
 from accent.features.kernels.autocorrelation import (
     DEEPEST,
+    SLACK,
     fft_size,
+    highest_rise,
     interpolated,
     interpolation_weights,
     inverse_window_correlation,
     may_reach,
     normalised_autocorrelation,
     peaks_near_centre,
+    positive_maxima,
     refined_maximum,
     weigh_frames,
 )
@@ -146,3 +149,33 @@ def test_no_maximum_is_ruled_out_that_reaches_the_height(taps: int) -> None:
             assert may_reach(row, whole, LAST_LAG, weights, height - 1e-3)
             ruled_out += not may_reach(row, whole, LAST_LAG, weights, 2 * height + 0.1)
     assert ruled_out > 500
+
+
+@pytest.mark.parametrize("taps", [1, 2, 5, 20])
+def test_no_maximum_rises_higher_above_its_whole_lag_than_the_bound(taps: int) -> None:
+    weights = interpolation_weights(1)
+    inverse = inverse_window_correlation(hann(WIDTH), HIGHEST_LAG)
+    _, found = correlations(coloured_noise(20_000, 5, taps), np.arange(200, 19_800, 100))
+    excess = [
+        refined_maximum(row, whole, LAST_LAG, weights)[1]
+        - row[DEEPEST + whole]
+        - highest_rise(row, inverse) * inverse[whole]
+        for row in found
+        for whole in maxima(row)
+    ]
+    assert len(excess) > 300
+    assert max(excess) <= SLACK
+
+
+def test_maxima_are_listed_where_a_search_lag_by_lag_finds_them() -> None:
+    rng = np.random.default_rng(6)
+    lag_K = np.empty(100, dtype=np.int64)
+    for values in (rng.standard_normal(400), rng.integers(-2, 3, 400).astype(float), np.zeros(400), np.ones(400)):
+        expected = [
+            lag
+            for lag in range(3, 103)
+            if values[DEEPEST + lag] > max(0, values[DEEPEST + lag - 1])
+            and values[DEEPEST + lag] >= values[DEEPEST + lag + 1]
+        ]
+        assert lag_K[: positive_maxima(values, 3, 102, lag_K)].tolist() == expected
+    assert positive_maxima(values, 3, 2, lag_K) == 0

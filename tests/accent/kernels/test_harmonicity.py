@@ -18,6 +18,7 @@ from accent.features.kernels.autocorrelation import (
     weigh_frames,
 )
 from accent.features.kernels.harmonicity import harmonicity, mean_harmonicity, strongest_repetition
+from accent.features.kernels.real_fourier import points_for
 from accent.features.kernels.windows import gaussian_window
 from accent.features.reference import harmonicity as reference
 from accent.features.reference import voice_report
@@ -152,7 +153,7 @@ def test_the_ends_that_wrap_round_in_the_transform_weigh_nothing(
     recordings: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured_T = harmonicity(recordings[4], CONFIG)
-    monkeypatch.setattr(kernels, "_fft_size", lambda width, n_lags: 2 * width)
+    monkeypatch.setattr(kernels, "_fft_size", lambda width, n_lags: points_for(2 * width))
     np.testing.assert_allclose(measured_T, harmonicity(recordings[4], CONFIG), atol=1e-5)
 
 

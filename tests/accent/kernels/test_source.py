@@ -160,10 +160,11 @@ def test_tilt_of_noise_is_the_slope_of_its_spectral_density(db_per_octave: float
 
 
 @pytest.mark.parametrize("edges", [(0.0, 4.0), (0.25, 0.75), (1.5, 2.0), (1.5, 3.25), (2.0, 2.0)])
-def test_power_between_two_places_is_that_of_evenly_filled_bins(edges: tuple[float, float]) -> None:
+@pytest.mark.parametrize("whole", [0, 1, 2, 9])
+def test_power_between_two_places_is_that_of_evenly_filled_bins(edges: tuple[float, float], whole: int) -> None:
     power_F = np.array([1.0, 10.0, 100.0, 1000.0, 10000.0])
     below = np.interp(edges, np.arange(6), np.concatenate([[0.0], np.cumsum(power_F)]))
-    assert power_between(power_F, *edges) == pytest.approx(below[1] - below[0], abs=1e-12)
+    assert power_between(power_F, *edges, whole) == pytest.approx(below[1] - below[0], abs=1e-12)
 
 
 def test_measures_do_not_depend_on_loudness(recordings: list[Recording]) -> None:

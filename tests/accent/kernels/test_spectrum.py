@@ -221,7 +221,7 @@ def test_each_kernel_is_compiled_for_one_set_of_types(speech: list[np.ndarray]) 
     spectral_frames(np.repeat(speech[0], 2)[::2])
     kernels = [
         filterbanks.weighted_sums,
-        spectral_shape.turn_over,
+        spectrum.side_by_side,
         spectral_shape.centroid_bandwidth_rolloff,
         spectral_shape.floored_products,
         spectral_shape.peaks_and_valleys,
