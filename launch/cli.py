@@ -69,7 +69,7 @@ def featurize(
 
     # Where there is no terminal for a progress bar, the processor logs a line at the start and one at the end.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = load(FeaturizeConfig, None if config is None else find_config(config), overrides or [])
+    settings = load(FeaturizeConfig, None if config is None else find_config(config, "corpora"), overrides or [])
     share = None if part is None else Share.parse(part)
     processor = FeatureProcessor(corpus, out, settings, workers=workers)
     if share is None:

@@ -162,12 +162,14 @@ class RunConfig:
                 raise ValueError(f"{name}: an empty path")
 
 
-def find_config(name: str) -> Path:
+def find_config(name: str, folder: str = "") -> Path:
     """Return the configuration file a name stands for.
 
     Args:
         name: a path (`configs/demo.yaml`, `mine.yaml`); looked up from the working folder first, then among the
             configurations that come with the package, with or without the leading `configs/` and the `.yaml`.
+        folder: of the package's configurations to list where there is none of this name; "corpora" holds the
+            featurizer's, the top has those of runs.
 
     Returns:
         An existing file.
@@ -183,9 +185,7 @@ def find_config(name: str) -> Path:
         for candidate in (PACKAGED / inside, PACKAGED / f"{inside}.yaml"):
             if candidate.is_file():
                 return candidate
-    # A featurizer's configurations lie in configs/corpora, a run's in configs.
-    folder = Path("corpora") if inside.parts[:1] == ("corpora",) else Path()
-    known = ", ".join(sorted(f"configs/{folder / path.name}" for path in (PACKAGED / folder).glob("*.yaml")))
+    known = ", ".join(sorted(f"configs/{path.relative_to(PACKAGED)}" for path in (PACKAGED / folder).glob("*.yaml")))
     raise AccentError(f"{name}: no such configuration file; those that come with the package: {known}")
 
 

@@ -71,6 +71,8 @@ def embed_input(
     if (source / MANIFEST_NAME).is_file():
         arrays, refused = _embed_shards(embedder, source)
     else:
+        if embedder.model.config.normalisation == "speaker" and source.is_dir():
+            console.print("this model normalises by speaker: each file is taken for a speaker of its own")
         arrays, refused = _embed_sound(embedder, source)
     write_archive(output, {**arrays, "accent_names": np.array(embedder.accents)})
     result = EmbeddingResult(output, len(arrays["keys"]), refused)

@@ -121,7 +121,11 @@ class FeatureProcessor:
 
     def _process(self, share: Share) -> ShardSet | list[int]:
         """Make the share's shards; return the set if it is whole, else the numbers of the shards that are missing."""
+        if self.output_root.is_file():
+            raise AccentError(f"{self.output_root}: a file; name a folder for the shards")
         corpus = open_corpus(self.input_root, self.config.corpus)
+        if self.input_root.is_dir() and self.output_root.resolve().is_relative_to(self.input_root.resolve()):
+            raise AccentError(f"{self.output_root}: lies inside the corpus; choose a folder outside {self.input_root}")
         plan = make_plan(corpus, self.config)
         try:
             self.output_root.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,14 @@
 """What this machine lends to this process: cores and memory."""
 
+import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES = 256 << 20
+_LARGEST_IN_HEAP = 32 << 20
 
 
 def available_cores() -> int:
@@ -20,6 +26,18 @@ def available_memory(root: Path = Path("/")) -> int:
     """
     sizes = [*_free_now(root), *_group_limits(root)]
     return min(sizes) if sizes else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees, up to 256 MB, for its next arrays.
+
+    glibc would hand it back to the system after every recording and ask for it again at the next one, page by page: 3 %
+    of a worker's time.  Other C libraries are left as they are.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_IN_HEAP)
 
 
 def _free_now(root: Path) -> Iterator[int]:

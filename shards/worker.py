@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
 
+from shards.machine import keep_freed_memory
+
 _ONE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 }
@@ -49,6 +51,7 @@ def work(tasks_and_results: Connection, function: Callable[[Any], Any], ahead: C
         ahead: called with each task as soon as it has come, while the one before is still being worked on.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(tasks_and_results, tasks, ahead), daemon=True).start()
     while (task := tasks.get()) is not None:

@@ -77,7 +77,7 @@ def test_a_missing_configuration_is_one_line_that_lists_those_there_are(tmp_path
         with pytest.raises(AccentError, match=r"no such configuration file.*configs/demo\.yaml.*configs/saa\.yaml"):
             find_config(name)
     with pytest.raises(AccentError, match=r"configs/corpora/l2arctic\.yaml"):
-        find_config("configs/corpora/nothing.yaml")
+        find_config("nothing.yaml", "corpora")
 
 
 def test_a_run_may_change_where_it_lies_and_how_it_is_shown_but_not_what_it_learns():

@@ -306,7 +306,7 @@ def test_a_corpus_without_one_usable_recording_is_one_clear_line(corpus, tmp_pat
     (tmp_path / "speakers.tsv").write_text("speaker\taccent\nA\tArabic\n")
     shutil.copyfile(corpus / "ENG036" / "wav" / "silent.wav", tmp_path / "A" / "wav" / "x.wav")
     with pytest.raises(AccentError, match=r"none of 1 inputs could be used: A/wav/x\.wav: silent") as caught:
-        FeatureProcessor(tmp_path, tmp_path / "out", workers=1).process_dataset()
+        FeatureProcessor(tmp_path, tmp_path.with_name("out of nothing"), workers=1).process_dataset()
     assert "\n" not in str(caught.value)
 
 
@@ -314,6 +314,14 @@ def test_an_output_folder_that_is_a_file_is_one_clear_line(corpus, tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(AccentError, match=f"{tmp_path}/out: "):
         FeatureProcessor(corpus, tmp_path / "out", CONFIG).process_dataset()
+
+
+@pytest.mark.parametrize("inside", [".", "A0", "A0/wav", "shards"])
+def test_shards_do_not_go_among_the_recordings(corpus, inside):
+    before = sorted(corpus.rglob("*"))
+    with pytest.raises(AccentError, match="inside the corpus"):
+        FeatureProcessor(corpus, corpus / inside, workers=1).process_dataset()
+    assert sorted(corpus.rglob("*")) == before
 
 
 def test_fewer_than_one_worker_is_refused(corpus, tmp_path):
