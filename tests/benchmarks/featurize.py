@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python -m tests.benchmarks.featurize CORPUS
 
 Contestants run every stage of every recording in turn, several times, and the fastest run counts: the noise of a shared
-machine only ever adds.  Memory is handled as in the featurizer's workers.  Four tables: milliseconds a second of sound for each stage, the whole path against openSMILE,
-cost against the length of the recording, throughput against the number of worker processes.
+machine only ever adds.  Memory is handled as in the featurizer's workers.  Four tables: milliseconds a second of sound
+for each stage, the whole path against openSMILE, cost against the length of the recording, throughput against the
+number of worker processes.
 """
 
 import math
