@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _interrupted_early(number: int, frame: FrameType | None) -> None:
     if os.environ.get("RANK", "0") == "0":
-        print("accent: interrupted before anything began", file=sys.stderr, flush=True)
+        # Not by print: what was interrupted may be writing to the same buffer.
+        os.write(2, b"accent: interrupted before anything began\n")
     os._exit(128 + number)
 
 

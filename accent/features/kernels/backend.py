@@ -10,10 +10,11 @@ import numpy as np
 from accent.audio import Speech
 from accent.features.analysis import Analysis
 from accent.features.config import FeatureConfig
+from accent.features.definitions import mean_harmonicity
 from accent.features.grid import brick_wall_resample_to_rates, without_sound
 from accent.features.kernels import cepstrum
 from accent.features.kernels.formants import resampled_formants
-from accent.features.kernels.harmonicity import harmonicity, mean_harmonicity
+from accent.features.kernels.harmonicity import harmonicity
 from accent.features.kernels.intensity import intensity, smooth_intensity
 from accent.features.kernels.perturbation import jitter_and_shimmer, voice_perturbation
 from accent.features.kernels.pitch import track_pitch

@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from accent.features.config import FeatureConfig
+from accent.features.definitions import N_FORMANTS
 from accent.features.grid import brick_wall_resample, without_sound
 from accent.features.kernels.burg import burg_coefficients
 from accent.features.kernels.compile import kernel
@@ -21,7 +22,6 @@ from accent.features.kernels.polynomial_roots import quadratic_factors
 from accent.features.kernels.windows import gaussian_window
 from accent.features.schema import FRAMES_PER_SECOND
 
-N_FORMANTS = 4
 MARGIN_HZ = 50.0
 """Resonances this near to 0 Hz or to the ceiling are no formants; Praat leaves them out."""
 

@@ -19,19 +19,22 @@ import functools
 import numpy as np
 
 from accent.features.config import FeatureConfig
+from accent.features.definitions import PERFECT_CORRELATION
 from accent.features.kernels.autocorrelation import (
-    DEEPEST,
-    SLACK,
     global_peak,
-    highest_rise,
-    interpolation_weights,
     inverse_window_correlation,
     normalised_autocorrelation,
-    positive_maxima,
-    refined_maximum,
     weigh_frames,
 )
 from accent.features.kernels.compile import kernel
+from accent.features.kernels.maxima import (
+    DEEPEST,
+    SLACK,
+    highest_rise,
+    interpolation_weights,
+    positive_maxima,
+    refined_maximum,
+)
 from accent.features.kernels.real_fourier import points_for
 from accent.features.kernels.windows import gaussian_window
 from accent.features.schema import HOP, SAMPLE_RATE
@@ -40,8 +43,6 @@ BLOCK = 32
 """Frames worked on at a time, so that they stay in the cache."""
 SHORTEST_LAG = 2
 """The shortest period looked for, in samples: that of the Nyquist frequency."""
-PERFECT_CORRELATION = 1 - 1e-15
-"""Autocorrelation that counts as 1, so that a synthetic tone has 150 dB and not infinity."""
 
 
 def harmonicity(unfiltered_N: np.ndarray, config: FeatureConfig) -> np.ndarray:
@@ -95,23 +96,6 @@ def _tables(window_seconds: float, periods_per_window: float) -> tuple[np.ndarra
     inverse_window = inverse_window_correlation(window_W, min(highest_lag + 1 + DEEPEST, last_lag))
     weights_DPL = interpolation_weights(min(DEEPEST, last_lag - highest_lag - 1))
     return window_W, inverse_window, weights_DPL, highest_lag, last_lag
-
-
-def mean_harmonicity(correlation_T: np.ndarray) -> float:
-    """Return the mean harmonics-to-noise ratio in dB of the voiced frames, from the pitch analysis.
-
-    Args:
-        correlation_T: autocorrelation at the pitch of each kept frame, 0 where unvoiced.
-
-    Returns:
-        The voice report's mean; NaN where no frame is voiced.
-
-    Source: Praat manual, "Voice 4. Additive noise".
-    """
-    voiced = correlation_T[correlation_T > 0]
-    if len(voiced) == 0:
-        return float("nan")
-    return float(np.mean(decibels(voiced, np.zeros(len(voiced)))))
 
 
 def decibels(correlation_T: np.ndarray, least_T: np.ndarray) -> np.ndarray:

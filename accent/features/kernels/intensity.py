@@ -13,14 +13,11 @@ import functools
 import numpy as np
 
 from accent.features.config import FeatureConfig
+from accent.features.definitions import INTENSITY_PERIODS, SMOOTH_INTENSITY_FLOOR_HZ
 from accent.features.grid import without_sound
 from accent.features.kernels.compile import kernel
 from accent.features.schema import HOP, SAMPLE_RATE
 
-INTENSITY_PERIODS = 6.4
-"""Periods of the floor in the window."""
-SMOOTH_INTENSITY_FLOOR_HZ = 50.0
-"""Pitch floor of the contour in which syllables are looked for: a window of 128 ms."""
 KAISER_SHAPE = 2 * np.pi**2 + 0.5
 """Shape of the Kaiser window ("Kaiser-20"), fitted to Praat's values: they agree within 2e-7 dB."""
 REFERENCE_POWER = 4e-10

@@ -23,16 +23,13 @@ import math
 import numpy as np
 
 from accent.features.config import FeatureConfig
+from accent.features.definitions import LONGEST_PERIOD, SHORTEST_PERIOD
 from accent.features.kernels.compile import kernel
 from accent.features.kernels.pulses import frame_seconds
 from accent.features.schema import FRAMES_PER_SECOND, SAMPLE_RATE
 
 AMPLITUDE_REACH = 0.2
 """The amplitude of a pulse is measured this far into the periods on either side, in periods (found by experiment)."""
-SHORTEST_PERIOD = 0.8
-"""Shortest period of the voice report, in periods of the pitch ceiling (found by experiment)."""
-LONGEST_PERIOD = 1.25
-"""Longest period of the voice report, in periods of the pitch floor (found by experiment)."""
 JITTERS = {"jitter_local": 2, "jitter_rap": 3, "jitter_ppq5": 5}
 """The voice report's jitters, and how many periods each compares."""
 SHIMMERS = {"shimmer_local": 2, "shimmer_apq3": 3, "shimmer_apq5": 5}

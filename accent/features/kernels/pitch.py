@@ -14,30 +14,31 @@ from dataclasses import dataclass
 import numpy as np
 
 from accent.features.config import FeatureConfig
+from accent.features.definitions import PITCH_PERIODS, second_pass_range
 from accent.features.grid import without_sound
 from accent.features.kernels.autocorrelation import (
-    DEEPEST,
-    SLACK,
     fft_size,
     global_peak,
-    highest_rise,
-    interpolated,
-    interpolation_weights,
     inverse_window_correlation,
-    may_reach,
     normalised_autocorrelation,
     peaks_near_centre,
-    positive_maxima,
-    refined_maximum,
-    vertex,
     weigh_frames,
 )
 from accent.features.kernels.compile import kernel
+from accent.features.kernels.maxima import (
+    DEEPEST,
+    SLACK,
+    highest_rise,
+    interpolated,
+    interpolation_weights,
+    may_reach,
+    positive_maxima,
+    refined_maximum,
+    vertex,
+)
 from accent.features.kernels.pitch_path import best_path, candidate_strengths
 from accent.features.schema import HOP, SAMPLE_RATE
 
-PITCH_PERIODS = 3
-"""Periods of the floor in the window."""
 PATH_CANDIDATES = 15
 """Candidates a frame for the path, the unvoiced one among them: Praat's default."""
 RANKING_DEPTH = 30
@@ -46,8 +47,6 @@ LOWEST_CORRELATION = 0.5
 """Share of the voicing threshold below which a maximum is no candidate for the path."""
 BLOCK = 64
 """Frames worked through together: half a megabyte."""
-TWO_PASS_FLOOR = 0.75
-TWO_PASS_CEILING = 1.5
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def track_pitch(unfiltered_N: np.ndarray, config: FeatureConfig) -> PitchTrack:
     f0_T, correlation_T, strength_T = _one_pass(samples_N, config, floor_hz, ceiling_hz)
     strength_T[without_sound(samples_N, PITCH_PERIODS / floor_hz)] = np.nan
     if config.two_pass_pitch:
-        floor_hz, ceiling_hz = _narrowed(f0_T, config)
+        floor_hz, ceiling_hz = second_pass_range(f0_T, config)
         f0_T, correlation_T, _ = _one_pass(samples_N, config, floor_hz, ceiling_hz)
     return PitchTrack(f0_T, strength_T, correlation_T)
 
@@ -135,18 +134,6 @@ def _one_pass(
     everyone = np.arange(n_frames)
     f0_T = frequency_TK[everyone, chosen_T]
     return np.where(f0_T > 0, f0_T, np.nan), correlation_TK[everyone, chosen_T], strength_T
-
-
-def _narrowed(f0_T: np.ndarray, config: FeatureConfig) -> tuple[float, float]:
-    """Return floor and ceiling of the second pass in Hz."""
-    voiced = f0_T[np.isfinite(f0_T)]
-    if len(voiced) == 0:
-        return config.pitch_floor_hz, config.pitch_ceiling_hz
-    lower, upper = np.quantile(voiced, [0.25, 0.75])
-    return (
-        float(max(config.pitch_floor_hz, TWO_PASS_FLOOR * lower)),
-        float(min(config.pitch_ceiling_hz, TWO_PASS_CEILING * upper)),
-    )
 
 
 @functools.lru_cache(maxsize=8)

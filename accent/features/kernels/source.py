@@ -15,6 +15,7 @@ import numpy as np
 from scipy.signal import get_window
 
 from accent.features.config import FeatureConfig
+from accent.features.definitions import PITCH_PERIODS
 from accent.features.grid import without_sound
 from accent.features.kernels.autocorrelation import weigh_frames
 from accent.features.kernels.compile import kernel
@@ -22,8 +23,6 @@ from accent.features.kernels.lanes import LANES
 from accent.features.kernels.real_fourier import lanes_to_rows, power_spectra
 from accent.features.schema import HOP, SAMPLE_RATE
 
-PERIODS = 3
-"""Periods of the pitch floor in a frame."""
 TILT_FFT = 1024
 """Points of the spectrum of the 40 ms frame: 16 Hz apart, finer than any band."""
 BLOCK = 32
@@ -49,10 +48,10 @@ def source_frames(
     & Alwan (2007), Age, sex, and vowel dependencies of acoustic measures related to the voice source.
     """
     samples_N = np.ascontiguousarray(unfiltered_N, dtype=np.float64)
-    width = 2 * round(PERIODS / config.pitch_floor_hz * SAMPLE_RATE / 2)
+    width = 2 * round(PITCH_PERIODS / config.pitch_floor_hz * SAMPLE_RATE / 2)
     window_W = _window(width)
     # Otherwise a constant without its mean would be a spectrum of rounding errors.
-    sounding_V = np.flatnonzero(~without_sound(samples_N, PERIODS / config.pitch_floor_hz))
+    sounding_V = np.flatnonzero(~without_sound(samples_N, PITCH_PERIODS / config.pitch_floor_hz))
     f0_V = np.ascontiguousarray(f0_T[sounding_V], dtype=np.float64)
     band_V = np.where(np.isfinite(f0_V), f0_V, config.tilt_unvoiced_band_hz)
     octave_2K = _band_octaves(int(config.tilt_ceiling_hz / band_V.min(initial=config.tilt_unvoiced_band_hz)))

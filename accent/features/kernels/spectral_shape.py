@@ -12,13 +12,12 @@ bins.
 
 import numpy as np
 
+from accent.features.definitions import CONTRAST_FROM_HZ
 from accent.features.kernels.compile import kernel
 from accent.features.schema import HOP, N_CONTRAST
 
 ROLLOFF_SHARE = 0.85
 """Share of the summed magnitudes that lies at or below the rolloff frequency."""
-CONTRAST_FROM_HZ = 200.0
-"""First edge of the contrast bands: 0-200, 200-400, ... 3200-6400 and 6400-8000 Hz."""
 CONTRAST_QUANTILE = 0.02
 """Share of a band's bins that make its peak, and its valley; at least one bin."""
 LOWEST_POWER = 1e-10

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accent.features.definitions import MEL_FROM_HZ, MEL_TO_HZ, N_FFT, SILENT_DB, WINDOW
 from accent.features.kernels.compile import kernel
 from accent.features.kernels.filterbanks import (
     bin_frequencies,
@@ -40,16 +41,10 @@ from accent.features.kernels.spectral_shape import (
 )
 from accent.features.schema import HOP, N_CHROMA, N_CONTRAST, N_MELS, N_MFCC
 
-N_FFT = 512
-WINDOW = 400
 BLOCK = 64
 """Frames of one block."""
-MEL_FROM_HZ = 80.0
-MEL_TO_HZ = 7600.0
 CONTRAST_RANGE_DB = 80.0
 """Peaks (and valleys) further below the highest of the recording are raised to this distance."""
-SILENT_DB = -100.0
-"""RMS up to which a frame is digital silence: its spectrum has no shape."""
 FLATNESS_GROUPS = 17
 """Bins are multiplied in 17 groups of at most 16: with powers from 1e-10 to 1e19 no product leaves double precision."""
 

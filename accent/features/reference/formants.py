@@ -11,11 +11,10 @@ Shape legend: N samples at 16 kHz, T frames of 10 ms, 8 columns: F1..F4, B1..B4.
 import numpy as np
 
 from accent.features.config import FeatureConfig
+from accent.features.definitions import N_FORMANTS
 from accent.features.grid import brick_wall_resample, without_sound
 from accent.features.reference.grid import padded_sound
 from accent.features.schema import FRAMES_PER_SECOND
-
-N_FORMANTS = 4
 
 
 def formant_frames(unfiltered_N: np.ndarray, config: FeatureConfig, sex: str | None = None) -> np.ndarray:

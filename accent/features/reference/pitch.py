@@ -11,23 +11,21 @@ import numpy as np
 import parselmouth
 
 from accent.features.config import FeatureConfig
+from accent.features.definitions import (
+    INTENSITY_PERIODS,
+    PITCH_PERIODS,
+    SMOOTH_INTENSITY_FLOOR_HZ,
+    second_pass_range,
+)
 from accent.features.grid import without_sound
 from accent.features.reference.grid import padded_sound
 from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 
 TIME_STEP = 1 / FRAMES_PER_SECOND
-PITCH_PERIODS = 3
-"""Periods of the floor in Praat's pitch window."""
-INTENSITY_PERIODS = 6.4
-"""Periods of the floor in Praat's intensity window."""
-SMOOTH_INTENSITY_FLOOR_HZ = 50.0
-"""Pitch floor of the contour in which syllables are looked for: a window of 128 ms."""
 PATH_CANDIDATES = 15
 """Candidates a frame for the path: Praat's default."""
 STRENGTH_CANDIDATES = 100
 """Candidates a frame when all of them are wanted: more than autocorrelation has maxima between floor and ceiling."""
-TWO_PASS_FLOOR = 0.75
-TWO_PASS_CEILING = 1.5
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def track_pitch(unfiltered_N: np.ndarray, config: FeatureConfig) -> PitchTrack:
     strength_T[without_sound(unfiltered_N, PITCH_PERIODS / floor_hz)] = np.nan
     pitch = _pitch(sound, config, floor_hz, ceiling_hz)
     if config.two_pass_pitch:
-        floor_hz, ceiling_hz = _narrowed(_frequencies(pitch), config)
+        floor_hz, ceiling_hz = second_pass_range(_frequencies(pitch), config)
         sound, times_T = padded_sound(unfiltered_N, SAMPLE_RATE, HOP, PITCH_PERIODS / floor_hz, "even")
         pitch = _pitch(sound, config, floor_hz, ceiling_hz)
     return PitchTrack(_frequencies(pitch), strength_T, sound, pitch, times_T)
@@ -135,14 +133,3 @@ def _strength(sound: parselmouth.Sound, config: FeatureConfig) -> np.ndarray:
     frequency_KT = candidates_KT["frequency"]
     in_range_KT = (frequency_KT >= config.pitch_floor_hz) & (frequency_KT <= config.pitch_ceiling_hz)
     return np.where(in_range_KT, candidates_KT["strength"], 0.0).max(axis=0)
-
-
-def _narrowed(frequency_T: np.ndarray, config: FeatureConfig) -> tuple[float, float]:
-    voiced = frequency_T[np.isfinite(frequency_T)]
-    if len(voiced) == 0:
-        return config.pitch_floor_hz, config.pitch_ceiling_hz
-    lower, upper = np.quantile(voiced, [0.25, 0.75])
-    return (
-        float(max(config.pitch_floor_hz, TWO_PASS_FLOOR * lower)),
-        float(min(config.pitch_ceiling_hz, TWO_PASS_CEILING * upper)),
-    )

@@ -11,16 +11,8 @@ Shape legend: N samples at 16 kHz, T frames of 10 ms, K frequency bins, D column
 import librosa
 import numpy as np
 
+from accent.features.definitions import CONTRAST_FROM_HZ, MEL_FROM_HZ, MEL_TO_HZ, N_FFT, SILENT_DB, WINDOW
 from accent.features.schema import HOP, N_CHROMA, N_CONTRAST, N_MELS, N_MFCC, SAMPLE_RATE
-
-N_FFT = 512
-WINDOW = 400
-MEL_FROM_HZ = 80.0
-MEL_TO_HZ = 7600.0
-CONTRAST_FROM_HZ = 200.0
-"""First edge of the contrast bands: 0-200, 200-400, ... 3200-6400 and 6400-8000 Hz."""
-SILENT_DB = -100.0
-"""RMS up to which a frame is digital silence (and where the decibels of librosa end): its spectrum has no shape."""
 
 
 def spectral_frames(normalised_N: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,18 +11,13 @@ from parselmouth.praat import call
 from accent.audio import Speech
 from accent.features.analysis import VOICE_REPORT_COLUMNS
 from accent.features.config import FeatureConfig
+from accent.features.definitions import LONGEST_PERIOD, SHORTEST_PERIOD, mean_harmonicity
 from accent.features.reference.cepstrum import smoothed_cepstral_peak
 from accent.features.reference.pitch import PitchTrack
 from accent.features.reference.pulses import glottal_pulses
 
 JITTERS = ("local", "rap", "ppq5")
 SHIMMERS = ("local", "apq3", "apq5")
-SHORTEST_PERIOD = 0.8
-"""Shortest period of the voice report, in periods of the pitch ceiling (found by experiment)."""
-LONGEST_PERIOD = 1.25
-"""Longest period of the voice report, in periods of the pitch floor (found by experiment)."""
-PERFECT_CORRELATION = 1 - 1e-15
-"""Autocorrelation that counts as 1, so that a synthetic tone has 150 dB and not infinity."""
 
 
 def voice_report(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> dict[str, float]:
@@ -40,7 +35,7 @@ def voice_report(speech: Speech, pitch: PitchTrack, config: FeatureConfig) -> di
     CPPS..."; Maryn & Weenink (2015), Objective dysphonia measures in the program Praat.
     """
     report = voice_perturbation(pitch, speech.kept, config)
-    report["hnr_mean_db"] = mean_harmonicity(pitch, speech.kept)
+    report["hnr_mean_db"] = mean_harmonicity(chosen_correlation(pitch)[speech.kept])
     report["cpps_db"] = smoothed_cepstral_peak(speech, config)
     return {column: float(report[column]) for column in VOICE_REPORT_COLUMNS}
 
@@ -66,15 +61,7 @@ def voice_perturbation(pitch: PitchTrack, kept: slice, config: FeatureConfig) ->
     return report
 
 
-def mean_harmonicity(pitch: PitchTrack, kept: slice) -> float:
-    """Return the mean harmonics-to-noise ratio in dB of the voiced frames: the voice report's, from the pitch analysis.
-
-    Praat's own differs by some hundredths of a decibel where the region begins or ends within a voiced stretch.  The
-    frame column `hnr_db` comes from an analysis of its own with a longer window and covers unvoiced frames too.
-    """
-    selected = pitch.pitch.selected_array[kept]
-    correlation = selected["strength"][selected["frequency"] > 0]
-    if len(correlation) == 0:
-        return float("nan")
-    correlation = np.clip(correlation, 1 - PERFECT_CORRELATION, PERFECT_CORRELATION)
-    return float(np.mean(10 * np.log10(correlation / (1 - correlation))))
+def chosen_correlation(pitch: PitchTrack) -> np.ndarray:
+    """Return the autocorrelation of the candidate on the path, `[T]`; 0 where unvoiced."""
+    selected_T = pitch.pitch.selected_array
+    return np.where(selected_T["frequency"] > 0, selected_T["strength"], 0.0)

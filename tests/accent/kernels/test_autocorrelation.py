@@ -4,19 +4,21 @@ import numpy as np
 import pytest
 
 from accent.features.kernels.autocorrelation import (
+    fft_size,
+    inverse_window_correlation,
+    normalised_autocorrelation,
+    peaks_near_centre,
+    weigh_frames,
+)
+from accent.features.kernels.maxima import (
     DEEPEST,
     SLACK,
-    fft_size,
     highest_rise,
     interpolated,
     interpolation_weights,
-    inverse_window_correlation,
     may_reach,
-    normalised_autocorrelation,
-    peaks_near_centre,
     positive_maxima,
     refined_maximum,
-    weigh_frames,
 )
 
 WIDTH = 240

@@ -9,20 +9,14 @@ import pytest
 
 from accent.audio import load_speech
 from accent.features.config import FeatureConfig
+from accent.features.definitions import mean_harmonicity
 from accent.features.kernels import harmonicity as kernels
-from accent.features.kernels.autocorrelation import (
-    DEEPEST,
-    interpolation_weights,
-    inverse_window_correlation,
-    normalised_autocorrelation,
-    weigh_frames,
-)
-from accent.features.kernels.harmonicity import harmonicity, mean_harmonicity, strongest_repetition
+from accent.features.kernels.autocorrelation import inverse_window_correlation, normalised_autocorrelation, weigh_frames
+from accent.features.kernels.harmonicity import harmonicity, strongest_repetition
+from accent.features.kernels.maxima import DEEPEST, interpolation_weights
 from accent.features.kernels.real_fourier import points_for
 from accent.features.kernels.windows import gaussian_window
 from accent.features.reference import harmonicity as reference
-from accent.features.reference import voice_report
-from accent.features.reference.pitch import track_pitch
 from accent.features.schema import HOP, SAMPLE_RATE
 from tests.accent import synthesis
 
@@ -224,15 +218,6 @@ def test_a_pure_tone_stays_below_the_limit() -> None:
     measured_T = harmonicity(tone_N, CONFIG)[INSIDE]
     assert measured_T.min() > 60
     assert measured_T.max() <= 150.1
-
-
-def test_mean_harmonicity_is_the_voice_reports(recordings: list[np.ndarray]) -> None:
-    pitch = track_pitch(recordings[8], CONFIG)
-    selected = pitch.pitch.selected_array
-    correlation_T = np.where(selected["frequency"] > 0, selected["strength"], 0.0)
-    for kept in (slice(0, len(correlation_T)), slice(40, 120)):
-        expected = voice_report.mean_harmonicity(pitch, kept)
-        assert mean_harmonicity(correlation_T[kept]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_mean_harmonicity_is_undefined_without_a_voiced_frame() -> None:

@@ -16,12 +16,13 @@ from parselmouth.praat import call
 
 from accent.audio import Speech, load_speech
 from accent.features.config import FeatureConfig
+from accent.features.definitions import LONGEST_PERIOD, SHORTEST_PERIOD
 from accent.features.kernels import pitch as our_pitch
 from accent.features.kernels.perturbation import jitter_and_shimmer, voice_perturbation
 from accent.features.kernels.pulses import frame_seconds, glottal_pulses
 from accent.features.reference import pulses as reference
 from accent.features.reference.pitch import PitchTrack, track_pitch
-from accent.features.reference.voice_report import JITTERS, LONGEST_PERIOD, SHIMMERS, SHORTEST_PERIOD
+from accent.features.reference.voice_report import JITTERS, SHIMMERS
 from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 from tests.accent import synthesis
 
