@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from shards.featurize import FeatureProcessor, FeaturizeConfig
 from shards.inspect import verify
 from shards.manifest import ShardSet
 from tests.shards.dying import in_a_child
+from tests.shards.recorded_pool import hashes, use_recorded_results
 
 SPEAKERS = ("ARA004", "ENG036")
 GOOD = 5
@@ -60,14 +60,6 @@ def made(corpus, tmp_path_factory):
     """The corpus, featurized by one worker."""
     folder = tmp_path_factory.mktemp("made") / "shards"
     return FeatureProcessor(corpus, folder, CONFIG, workers=1).process_dataset()
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def _samples(shard_set: ShardSet) -> dict[str, dict]:
@@ -151,42 +143,22 @@ def test_statistics_are_those_of_the_stored_values(made):
 @pytest.mark.parametrize("workers", [2, 7])
 def test_the_number_of_workers_changes_no_byte(made, corpus, tmp_path, workers):
     FeatureProcessor(corpus, tmp_path / "out", CONFIG, workers=workers).process_dataset()
-    assert _hashes(tmp_path / "out") == _hashes(made.root)
+    assert hashes(tmp_path / "out") == hashes(made.root)
 
 
 def test_a_copy_of_the_corpus_elsewhere_gives_the_same_bytes(made, corpus, tmp_path):
     shutil.copytree(corpus, tmp_path / "elsewhere" / corpus.name)
     FeatureProcessor(tmp_path / "elsewhere" / corpus.name, tmp_path / "out", CONFIG, workers=1).process_dataset()
-    assert _hashes(tmp_path / "out") == _hashes(made.root)
+    assert hashes(tmp_path / "out") == hashes(made.root)
 
 
-class _Recorded:
-    """Stands in for the pool: hands out results that were computed before."""
-
-    results: ClassVar[dict] = {}
-
-    def __init__(self, function, *_: object, **__: object) -> None:
-        self.function = function
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def in_order(self, blocks, name, footprint, done):
-        for task in itertools.chain.from_iterable(blocks):
-            if task.key not in self.results:
-                self.results[task.key] = self.function(task)
-            done(self.results[task.key])
-            yield task, self.results[task.key]
+RESULTS: dict = {}
 
 
 @pytest.fixture
 def recorded(monkeypatch):
     """For tests about the disk: no process is started, and each input is computed once for all of them."""
-    monkeypatch.setattr(featurize, "WorkerPool", _Recorded)
-    monkeypatch.setattr(featurize, "prepare_backend", lambda _: None)
+    use_recorded_results(monkeypatch, RESULTS)
 
 
 SCRIPT = """
@@ -227,7 +199,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(made, corpus, tmp_path, r
     assert before
     FeatureProcessor(corpus, folder, CONFIG, workers=1).process_dataset()
     assert {path: path.stat().st_ino for path in before} == before, "a finished shard was made again"
-    assert _hashes(folder) == _hashes(made.root)
+    assert hashes(folder) == hashes(made.root)
 
 
 def test_ctrl_c_keeps_finished_shards_and_leaves_no_temporary_file(made, corpus, tmp_path, recorded):
@@ -236,7 +208,7 @@ def test_ctrl_c_keeps_finished_shards_and_leaves_no_temporary_file(made, corpus,
     assert errors.count("Traceback") == 1 and errors.rstrip().endswith("KeyboardInterrupt")
     assert not list(folder.rglob("*.tmp")) and not (folder / ".lock").exists()
     FeatureProcessor(corpus, folder, CONFIG, workers=1).process_dataset()
-    assert _hashes(folder) == _hashes(made.root)
+    assert hashes(folder) == hashes(made.root)
 
 
 class _NoPool:
@@ -256,18 +228,18 @@ def test_a_shard_without_record_or_of_another_size_is_made_again_with_the_same_b
     (folder / ".parts" / f"{first.stem}.npz").unlink()
     second.write_bytes(b"cut short")
     FeatureProcessor(corpus, folder, CONFIG, workers=2).process_dataset()
-    assert _hashes(folder) == _hashes(made.root)
+    assert hashes(folder) == hashes(made.root)
 
 
 def test_wherever_a_run_dies_the_next_one_gives_the_same_bytes(made, corpus, tmp_path, recorded):
     FeatureProcessor(corpus, tmp_path / "first", CONFIG).process_dataset()
-    assert _hashes(tmp_path / "first") == _hashes(made.root)
+    assert hashes(tmp_path / "first") == hashes(made.root)
     for die_at in itertools.count():
         folder = tmp_path / f"out{die_at}"
         run = FeatureProcessor(corpus, folder, CONFIG).process_dataset
         status = in_a_child(run, die_at)
         assert in_a_child(run, None) == 0
-        assert _hashes(folder) == _hashes(made.root), f"after dying at call {die_at}"
+        assert hashes(folder) == hashes(made.root), f"after dying at call {die_at}"
         if status == 0:
             break
         assert status == 9
@@ -285,9 +257,9 @@ def test_kernels_are_compiled_before_any_worker_starts(corpus, tmp_path, monkeyp
 
 def test_a_complete_set_is_opened_at_once(made, corpus, monkeypatch):
     monkeypatch.setattr(featurize, "WorkerPool", _NoPool)
-    before = _hashes(made.root)
+    before = hashes(made.root)
     again = FeatureProcessor(corpus, made.root, CONFIG).process_dataset()
-    assert len(again) == GOOD and _hashes(made.root) == before
+    assert len(again) == GOOD and hashes(made.root) == before
 
 
 def test_another_configuration_does_not_touch_a_complete_set(made, corpus, monkeypatch):

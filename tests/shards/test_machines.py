@@ -1,23 +1,22 @@
 """Several machines fill one folder: the bytes one machine would have written, whatever dies and whoever is first."""
 
-import hashlib
 import itertools
 import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
-from shards import featurize, unfinished
+from shards import unfinished
 from shards.featurize import FeatureProcessor, FeaturizeConfig, Share
 from shards.locks import locked
 from shards.merge import merge
 from tests.conftest import REPOSITORY
 from tests.shards.dying import in_a_child
+from tests.shards.recorded_pool import hashes, use_recorded_results
 from tests.vowel_corpus import make_vowel_corpus
 
 CONFIG = FeaturizeConfig(samples_per_shard=2)
@@ -41,35 +40,7 @@ RESULTS: dict = {}
 @pytest.fixture(autouse=True)
 def recorded(monkeypatch):
     """Each input is computed once for all tests of this file, in this process."""
-
-    class Recorded:
-        def __init__(self, function, *_: object, **__: object) -> None:
-            self.function = function
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def in_order(self, blocks, name, footprint, done):
-            for task in itertools.chain.from_iterable(blocks):
-                assert footprint(task) > 0
-                if task.key not in RESULTS:
-                    RESULTS[task.key] = self.function(task)
-                done(RESULTS[task.key])
-                yield task, RESULTS[task.key]
-
-    monkeypatch.setattr(featurize, "WorkerPool", Recorded)
-    monkeypatch.setattr(featurize, "prepare_backend", lambda _: None)
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    use_recorded_results(monkeypatch, RESULTS)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +48,7 @@ def whole(corpus, tmp_path_factory):
     """What one machine writes."""
     folder = tmp_path_factory.mktemp("whole") / "shards"
     FeatureProcessor(corpus, folder, CONFIG, workers=2).process_dataset()
-    return _hashes(folder)
+    return hashes(folder)
 
 
 def _make(corpus, folder, number, count=COUNT):
@@ -104,7 +75,7 @@ def test_parts_in_any_order_and_merged_are_what_one_machine_writes(corpus, whole
     assert missing[-1] == 0 and missing == sorted(missing, reverse=True) and missing[0] > 0
     assert not (tmp_path / "manifest.json").exists()
     assert len(merge(tmp_path)) == 9
-    assert _hashes(tmp_path) == whole
+    assert hashes(tmp_path) == whole
 
 
 def test_a_run_without_part_makes_the_rest_and_the_manifest(corpus, whole, tmp_path):
@@ -113,20 +84,20 @@ def test_a_run_without_part_makes_the_rest_and_the_manifest(corpus, whole, tmp_p
     assert made
     FeatureProcessor(corpus, tmp_path, CONFIG).process_dataset()
     assert {path: path.stat().st_ino for path in made} == made, "a finished shard was made again"
-    assert _hashes(tmp_path) == whole
+    assert hashes(tmp_path) == whole
 
 
 def test_parts_of_another_count_make_the_rest(corpus, whole, tmp_path):
     _make(corpus, tmp_path, 2, 3)
     assert [_make(corpus, tmp_path, number, 2) for number in (1, 2)][-1] == 0
     merge(tmp_path)
-    assert _hashes(tmp_path) == whole
+    assert hashes(tmp_path) == whole
 
 
 def test_more_parts_than_shards_leave_some_without_work(corpus, whole, tmp_path):
     assert [_make(corpus, tmp_path, number, 8) for number in range(1, 9)][-1] == 0
     merge(tmp_path)
-    assert _hashes(tmp_path) == whole
+    assert hashes(tmp_path) == whole
 
 
 def test_merging_needs_neither_the_corpus_nor_doing_it_once(corpus, whole, tmp_path):
@@ -136,12 +107,12 @@ def test_merging_needs_neither_the_corpus_nor_doing_it_once(corpus, whole, tmp_p
     corpus.rename(moved)
     try:
         merge(tmp_path)
-        assert _hashes(tmp_path) == whole
+        assert hashes(tmp_path) == whole
         assert len(merge(tmp_path)) == 9
     finally:
         moved.rename(corpus)
     assert _make(corpus, tmp_path, 1) == 0
-    assert _hashes(tmp_path) == whole
+    assert hashes(tmp_path) == whole
 
 
 def test_missing_parts_are_named(corpus, tmp_path):
@@ -184,7 +155,7 @@ def test_a_part_removes_what_it_left_behind_and_leaves_the_rest_to_others(corpus
     for number in (2, 3):
         _make(corpus, tmp_path, number)
     merge(tmp_path)
-    assert _hashes(tmp_path) == whole
+    assert hashes(tmp_path) == whole
 
 
 def test_other_software_on_another_machine_is_refused(corpus, tmp_path, monkeypatch):
@@ -236,7 +207,7 @@ def test_wherever_a_part_or_the_merging_dies_the_next_one_gives_the_same_bytes(c
 
         status = in_a_child(everything, die_at)
         assert in_a_child(everything, None) == 0
-        assert _hashes(folder) == whole, f"after dying at call {die_at}"
+        assert hashes(folder) == whole, f"after dying at call {die_at}"
         if status == 0:
             break
         assert status == 9
@@ -258,7 +229,7 @@ def test_parts_made_at_the_same_time_are_what_one_machine_writes(corpus, whole, 
     ]
     assert [run.wait(timeout=200) for run in runs] == [0, 0]
     merge(tmp_path)
-    assert _hashes(tmp_path) == whole
+    assert hashes(tmp_path) == whole
 
 
 def test_the_job_script_is_valid_and_hands_on_its_words(tmp_path):
