@@ -16,9 +16,9 @@ import numpy as np
 from accent.audio import Speech, load_speech
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
-from accent.features.extract import Features, extract
+from accent.features.extract import Features, extract, prepare_backend
 from accent.features.phones import read_phone_intervals
-from accent.features.schema import FRAMES_PER_SECOND, SAMPLE_RATE
+from accent.features.schema import FRAMES_PER_SECOND, N_COLUMNS, SAMPLE_RATE
 from shards.corpora.corpus import Utterance
 from shards.manifest import Refused
 from shards.plan import relative, without_root
@@ -35,6 +35,12 @@ class Encoded:
     """Of the stored values."""
     seconds: float
     """Length of the whole recording."""
+
+
+def prepare(config: FeatureConfig) -> None:
+    """Compile and load all that `encode` needs, so that processes started later find the kernels on disk."""
+    prepare_backend(config)
+    Moments.of(store_frames(np.zeros((1, N_COLUMNS), dtype=np.float32)))
 
 
 def encode(utterance: Utterance, root: Path, config: FeatureConfig) -> Encoded | Refused:

@@ -28,10 +28,9 @@ from pathlib import Path
 from rich.console import Console
 
 from accent.errors import AccentError
-from accent.features.extract import prepare_backend
 from shards.corpora import open_corpus
 from shards.corpora.corpus import Corpus, Utterance
-from shards.encode import Encoded, encode
+from shards.encode import Encoded, encode, prepare
 from shards.footprint import footprint
 from shards.locks import locked
 from shards.machine import available_cores
@@ -158,7 +157,7 @@ class FeatureProcessor:
         count = sum(len(plan.shards[number]) for number in missing)
         finished = sum(len(plan.shards[number]) for number in numbers) - count
         max_seconds = self.config.features.audio.max_seconds
-        prepare_backend(self.config.features)
+        prepare(self.config.features)
         with (
             FeaturizeProgress(count + finished, finished) as progress,
             WorkerPool(

@@ -1,7 +1,7 @@
 """What every analysis shares: resampling below 16 kHz on the same grid, and which frames hold no sound at all.
 
 Cost: the resampling is two FFTs of the sound's length, 0.08 ms a second of sound forwards and 0.05 back; several rates
-share the one forwards where it has the same length.
+share the one forwards.
 
 Shape legend: N samples, T frames.
 """

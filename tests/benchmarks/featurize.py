@@ -155,7 +155,7 @@ def our_stages(speech: Speech) -> Stages:
     formants_T8 = formants.formant_frames(sound_N, OURS)
 
     def perturbations() -> None:
-        times_P = pulses.glottal_pulses(sound_N, f0_T, OURS)
+        times_P = pulses.glottal_pulses(sound_N, f0_T)
         perturbation.jitter_and_shimmer(sound_N, times_P, speech.total_frames, OURS)
         perturbation.voice_perturbation(sound_N, times_P, 0.0, len(sound_N) / SAMPLE_RATE, OURS)
 

@@ -248,7 +248,7 @@ def test_wherever_a_run_dies_the_next_one_gives_the_same_bytes(made, corpus, tmp
 
 def test_kernels_are_compiled_before_any_worker_starts(corpus, tmp_path, monkeypatch):
     prepared = []
-    monkeypatch.setattr(featurize, "prepare_backend", prepared.append)
+    monkeypatch.setattr(featurize, "prepare", prepared.append)
     monkeypatch.setattr(featurize, "WorkerPool", _NoPool)
     with pytest.raises(AssertionError, match="work was begun"):
         FeatureProcessor(corpus, tmp_path / "out", CONFIG).process_dataset()

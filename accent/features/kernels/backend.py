@@ -37,7 +37,7 @@ def analyse(speech: Speech, config: FeatureConfig, sex: str | None = None) -> An
     """
     sound_N = speech.unfiltered_N
     pitch = track_pitch(sound_N, config)
-    pulses_P = glottal_pulses(sound_N, pitch.f0_T, config)
+    pulses_P = glottal_pulses(sound_N, pitch.f0_T)
     jitter_T, shimmer_T = jitter_and_shimmer(sound_N, pulses_P, speech.total_frames, config)
     formants_T8, (prominence_T, cpps_db) = _formants_and_cepstral_peaks(speech, config, sex)
     families = {

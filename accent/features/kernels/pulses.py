@@ -18,7 +18,6 @@ import math
 
 import numpy as np
 
-from accent.features.config import FeatureConfig
 from accent.features.kernels.compile import kernel
 from accent.features.schema import HOP, SAMPLE_RATE
 
@@ -50,13 +49,12 @@ def frame_seconds(frames_T: np.ndarray) -> np.ndarray:
     return (frames_T * HOP + FRAME_OFFSET) / SAMPLE_RATE
 
 
-def glottal_pulses(unfiltered_N: np.ndarray, f0_T: np.ndarray, config: FeatureConfig) -> np.ndarray:
+def glottal_pulses(unfiltered_N: np.ndarray, f0_T: np.ndarray) -> np.ndarray:
     """Find the glottal pulses of a recording.
 
     Args:
         unfiltered_N: sound at 16 kHz, neither filtered nor normalised.
         f0_T: fundamental frequency in Hz, NaN where unvoiced.
-        config: unused: the method has no setting of its own.
 
     Returns:
         `[P]` times in seconds of the recording, rising; sample 0 is at 0.  Some may lie just outside the sound.

@@ -71,14 +71,7 @@ def cepstral_peak_prominence(unfiltered_N: np.ndarray, config: FeatureConfig) ->
     table = call(
         power_cepstrogram(unfiltered_N, config),
         "To Table (peak prominence)",
-        config.cpp_floor_hz,
-        config.cpp_ceiling_hz,
-        PEAK_TOLERANCE,
-        "parabolic",
-        config.cpp_trend_from_seconds,
-        config.cpp_trend_to_seconds,
-        "Straight",
-        "Robust",
+        *_peak_and_trend(config),
     )
     columns = [call(table, "Get column label", number + 1) for number in range(call(table, "Get number of columns"))]
     prominence_T = call(table, "Down to Matrix").values[:, columns.index("cpp")].copy()
@@ -100,6 +93,13 @@ def smoothed_cepstral_peak(speech: Speech, config: FeatureConfig) -> float:
         "yes",  # subtract the trend before smoothing
         config.cpps_time_average_seconds,
         config.cpps_quefrency_average_seconds,
+        *_peak_and_trend(config),
+    )
+
+
+def _peak_and_trend(config: FeatureConfig) -> tuple[float | str, ...]:
+    """Return Praat's arguments for the search of the peak and for the trend line."""
+    return (
         config.cpp_floor_hz,
         config.cpp_ceiling_hz,
         PEAK_TOLERANCE,

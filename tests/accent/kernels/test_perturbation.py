@@ -133,7 +133,7 @@ def test_end_to_end_is_nearer_to_praat_than_praat_to_itself_after_37_zeros(measu
     for recording in measured:
         sound_N = recording.speech.unfiltered_N
         f0_T = our_pitch.track_pitch(sound_N, CONFIG).f0_T
-        found = jitter_and_shimmer(sound_N, glottal_pulses(sound_N, f0_T, CONFIG), len(f0_T), CONFIG)
+        found = jitter_and_shimmer(sound_N, glottal_pulses(sound_N, f0_T), len(f0_T), CONFIG)
         shifted = track_pitch(np.concatenate([np.zeros(SHIFT), sound_N]), CONFIG)
         same_instants = recording.pitch.times_T[::EVERY] + SHIFT / SAMPLE_RATE
         again = reference.jitter_and_shimmer(dataclasses.replace(shifted, times_T=same_instants), CONFIG)
@@ -195,7 +195,7 @@ def test_every_measure_of_random_pulses_in_random_regions_is_praats(seed: int) -
 def test_jitter_and_shimmer_of_known_pulses_are_recovered(jitter: float, shimmer: float) -> None:
     times_P = synthesis.alternating_pulse_times(1 / 120, jitter, 1.0)
     sound_N = synthesis.pulses(times_P, synthesis.alternating_amplitudes(len(times_P), shimmer), 1.0)
-    found_P = glottal_pulses(sound_N, our_pitch.track_pitch(sound_N, CONFIG).f0_T, CONFIG)
+    found_P = glottal_pulses(sound_N, our_pitch.track_pitch(sound_N, CONFIG).f0_T)
     jitter_T, shimmer_T = jitter_and_shimmer(sound_N, found_P, 101, CONFIG)
     np.testing.assert_allclose(jitter_T[INSIDE], jitter, atol=1e-4)
     np.testing.assert_allclose(shimmer_T[INSIDE], shimmer, atol=2e-3)
@@ -287,7 +287,7 @@ def test_cost_is_printed_and_a_tenth_of_praats(measured: list[Measured]) -> None
 
     def ours(recording: Measured) -> None:
         sound_N = recording.speech.unfiltered_N
-        times_P = glottal_pulses(sound_N, recording.pitch.f0_T, CONFIG)
+        times_P = glottal_pulses(sound_N, recording.pitch.f0_T)
         jitter_and_shimmer(sound_N, times_P, len(recording.pitch.f0_T), CONFIG)
         voice_perturbation(sound_N, times_P, 0.1, 1.0, CONFIG)
 

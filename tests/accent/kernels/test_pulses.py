@@ -68,7 +68,7 @@ def compare(name: str, pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[int,
 
 
 def test_pulses_of_real_speech_are_praats(tracks: list[tuple[np.ndarray, PitchTrack]]) -> None:
-    pairs = [(praat_pulses(pitch), glottal_pulses(sound_N, pitch.f0_T, CONFIG)) for sound_N, pitch in tracks]
+    pairs = [(praat_pulses(pitch), glottal_pulses(sound_N, pitch.f0_T)) for sound_N, pitch in tracks]
     praats, missing, extra = compare("\nreal speech", pairs)
     assert praats > 3000
     assert missing == extra == 0
@@ -89,7 +89,7 @@ def test_pulses_are_praats_whatever_the_pitch_range(
     pairs = []
     for sound_N, _ in tracks[::3]:
         pitch = track_pitch(sound_N, config)
-        pairs.append((praat_pulses(pitch), glottal_pulses(sound_N, pitch.f0_T, config)))
+        pairs.append((praat_pulses(pitch), glottal_pulses(sound_N, pitch.f0_T)))
     praats, missing, extra = compare(f"{config.pitch_floor_hz:g}-{config.pitch_ceiling_hz:g} Hz", pairs)
     assert praats > 500
     assert missing == extra == 0
@@ -129,7 +129,7 @@ def test_pulses_of_another_sound_under_the_pitch_are_praats(
     pairs = []
     for sound_N, pitch in tracks[::2]:
         other_N = HARD[name](sound_N)
-        pairs.append((praat_pulses(with_sound(pitch, other_N)), glottal_pulses(other_N, pitch.f0_T, CONFIG)))
+        pairs.append((praat_pulses(with_sound(pitch, other_N)), glottal_pulses(other_N, pitch.f0_T)))
     praats, missing, extra = compare(name, pairs)
     assert praats > 50
     assert missing == extra == 0
@@ -141,7 +141,7 @@ def test_pulses_of_a_known_train_are_found_to_a_sample_and_their_periods_to_a_fi
 ) -> None:
     times_P = synthesis.alternating_pulse_times(period, jitter, 1.0)
     sound_N = synthesis.pulses(times_P, np.ones(len(times_P)), 1.0)
-    found_P = glottal_pulses(sound_N, np.full(101, 1 / period), CONFIG)
+    found_P = glottal_pulses(sound_N, np.full(101, 1 / period))
     inside_P = found_P[(found_P > times_P[0] - 1e-3) & (found_P < times_P[-1] + 1e-3)]
     assert len(inside_P) == len(times_P)
     np.testing.assert_allclose(inside_P, times_P, atol=1 / SAMPLE_RATE)
@@ -152,7 +152,7 @@ def test_pulses_stay_within_a_period_and_a_quarter_of_their_voiced_stretch() -> 
     sound_N = synthesis.pulses(np.arange(0.003, 1, 0.01), np.ones(100), 1.0)
     f0_T = np.full(101, np.nan)
     f0_T[40:61] = 100.0
-    found_P = glottal_pulses(sound_N, f0_T, CONFIG)
+    found_P = glottal_pulses(sound_N, f0_T)
     assert 21 <= len(found_P) <= 23
     assert found_P[0] > 0.395 - 0.0126
     assert found_P[-1] < 0.605 + 0.0126
@@ -160,19 +160,19 @@ def test_pulses_stay_within_a_period_and_a_quarter_of_their_voiced_stretch() -> 
 
 def test_pulses_rise_and_do_not_depend_on_level(tracks: list[tuple[np.ndarray, PitchTrack]]) -> None:
     sound_N, pitch = tracks[0]
-    found_P = glottal_pulses(sound_N, pitch.f0_T, CONFIG)
+    found_P = glottal_pulses(sound_N, pitch.f0_T)
     assert np.all(np.diff(found_P) > 0)
-    np.testing.assert_array_equal(glottal_pulses(sound_N / 1024, pitch.f0_T, CONFIG), found_P)
-    assert glottal_pulses(sound_N, pitch.f0_T, CONFIG).tobytes() == found_P.tobytes()
+    np.testing.assert_array_equal(glottal_pulses(sound_N / 1024, pitch.f0_T), found_P)
+    assert glottal_pulses(sound_N, pitch.f0_T).tobytes() == found_P.tobytes()
 
 
 @pytest.mark.parametrize("n_samples", [10, 159, 160, 500])
 def test_short_recordings_have_few_pulses_or_none(n_samples: int) -> None:
     sound_N = np.random.default_rng(n_samples).standard_normal(n_samples)
     n_frames = n_samples // HOP + 1
-    assert len(glottal_pulses(sound_N, np.full(n_frames, np.nan), CONFIG)) == 0
+    assert len(glottal_pulses(sound_N, np.full(n_frames, np.nan))) == 0
     for f0 in (75.0, 600.0, 2000.0):
-        found_P = glottal_pulses(sound_N, np.full(n_frames, f0), CONFIG)
+        found_P = glottal_pulses(sound_N, np.full(n_frames, f0))
         assert 1 <= len(found_P) <= n_frames * HOP
         assert np.all(np.abs(found_P - n_samples / SAMPLE_RATE / 2) < n_samples / SAMPLE_RATE / 2 + 2 / f0 + 0.01)
 
@@ -180,13 +180,13 @@ def test_short_recordings_have_few_pulses_or_none(n_samples: int) -> None:
 @pytest.mark.parametrize("f0", [-100.0, 0.0, 3000.0])
 def test_an_impossible_pitch_is_refused(f0: float) -> None:
     with pytest.raises(ValueError, match="f0_T"):
-        glottal_pulses(np.ones(1600), np.full(11, f0), CONFIG)
+        glottal_pulses(np.ones(1600), np.full(11, f0))
 
 
 def test_two_minutes_of_hiss_called_voiced_end() -> None:
     hiss_N = np.random.default_rng(3).standard_normal(120 * SAMPLE_RATE)
     for f0 in (75.0, 2000.0):
-        assert len(glottal_pulses(hiss_N, np.full(len(hiss_N) // HOP + 1, f0), CONFIG)) > 0
+        assert len(glottal_pulses(hiss_N, np.full(len(hiss_N) // HOP + 1, f0))) > 0
 
 
 def test_cost_is_printed_and_at_most_half_of_praats(tracks: list[tuple[np.ndarray, PitchTrack]]) -> None:
@@ -201,8 +201,8 @@ def test_cost_is_printed_and_at_most_half_of_praats(tracks: list[tuple[np.ndarra
             total += min(repetitions)
         return 1000 * total / sum(len(sound_N) / SAMPLE_RATE for sound_N, _ in tracks)
 
-    glottal_pulses(*tracks[0][:1], tracks[0][1].f0_T, CONFIG)
-    ours = quickest(lambda sound_N, pitch: glottal_pulses(sound_N, pitch.f0_T, CONFIG))
+    glottal_pulses(*tracks[0][:1], tracks[0][1].f0_T)
+    ours = quickest(lambda sound_N, pitch: glottal_pulses(sound_N, pitch.f0_T))
     praats = quickest(lambda _, pitch: reference.glottal_pulses(pitch))
     print(f"\npulses: {ours:.3f} ms a second of sound, Praat {praats:.3f}")
     assert ours < 0.5 * praats
