@@ -1,13 +1,17 @@
 """Checkpoints: folders `step_00001234` that are complete or do not exist.
 
-    step_00001234/  module.safetensors   encoder and objective, buffers too
-                    optimizer.pt         AdamW's moments, and the scaler of fp16
-                    state.json           step, best validation, configuration, shard set, processes
+    step_00001234/  module.safetensors   encoder and objective, buffers too: float32 and whole, for use elsewhere
+                    optimizer.pt         AdamW's moments; under ZeRO instead of it:
+                    zero/                DeepSpeed's files, one a process
+                    state.json           step, best validation, configuration, shard set, processes, loss scale
 
-All processes write what is theirs under a temporary name and fsync it; they meet; the first renames the folder and
-fsyncs its parent.  With a whole copy of the model in each process the first has everything to write, because random
-numbers are keyed by step and process and need no saving.  Cost: three copies of the parameters on disk, and the time to
-write them.
+They are written under a temporary name and fsynced; the first process renames the folder and fsyncs its parent.  With a
+whole copy of the model in each process (random numbers are keyed by step and process, and need no saving) the first
+copies the state to the host's memory and writes it in a thread, while training goes on.  Under ZeRO all processes write
+their shares, and meet before the folder is renamed.
+
+Cost: three copies of the parameters on disk; of the training's time, the copy to the host's memory (under ZeRO, the
+whole writing).
 """
 
 import dataclasses
@@ -15,26 +19,25 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
-import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
-from torch import nn
 
 from accent.errors import AccentError
 from launch.configuration import what_differs
-from launch.runtime import together
+from launch.engine import Engine
+from launch.runtime import Runtime, together
 from shards.manifest import ShardSet
 
-FORMAT = 1
+FORMAT = 2
 REPLACED = ".replaced"
 PARTIAL = ".partial"
 
@@ -62,103 +65,161 @@ class Checkpoints:
         folder: where they lie; made when the first is saved.
         keep_last: how many of the newest stay; the one of the best validation stays as well.
         identity: what the run is: `configuration`, `shards` (fingerprint), `global_batch`.
-        accelerator: the processes that save and load together.
+        runtime: the processes that save and load together.
     """
 
-    def __init__(self, folder: Path, keep_last: int, identity: Mapping[str, Any], accelerator: Accelerator) -> None:
+    def __init__(self, folder: Path, keep_last: int, identity: Mapping[str, Any], runtime: Runtime) -> None:
         self.folder = folder
         self.keep_last = keep_last
         self.identity = dict(identity)
-        self.accelerator = accelerator
+        self.runtime = runtime
+        self._writing: Future[None] | None = None
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
 
     def newest(self) -> Path | None:
         """Return the newest complete checkpoint; the first process looks, all get the same answer."""
-        if self.accelerator.is_main_process and self.folder.is_dir():
+        if self.runtime.is_main and self.folder.is_dir():
             for leftover in self.folder.glob(f".step_*{REPLACED}"):
                 recover_folder(self.folder / leftover.name[1 : -len(REPLACED)])
         found = complete_checkpoints(self.folder)
         name = [found[-1].name if found else None]
-        if self.accelerator.num_processes > 1:
+        if self.runtime.processes > 1:
             broadcast_object_list(name)
         return None if name[0] is None else self.folder / name[0]
 
-    def save(self, module: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> Path:
-        """Save the whole state; every process calls this at the same step.
+    def save(self, engine: Engine, progress: Progress) -> Path:
+        """Save the whole state, or begin to; every process calls this at the same step.
 
         Args:
-            module: the training module itself, out of its wrapper: its parameters are the wrapper's.
-            optimizer: the prepared optimizer.
+            engine: holds module and optimizer.
             progress: how far the run is.
 
         Returns:
-            The checkpoint's folder.
+            The checkpoint's folder; it is there after `wait`.
 
         Raises:
-            AccentError: the disk refuses; earlier checkpoints are untouched.
+            EveryRankError: the disk refuses, now or when the checkpoint before was written in the background; earlier
+                checkpoints are untouched.
         """
         final = self.folder / f"step_{progress.step:08d}"
-        with together(self.accelerator):
-            if self.accelerator.is_main_process:
-                try:
-                    self._write(final, module, optimizer, progress)
-                except (OSError, SafetensorError) as error:
-                    found = complete_checkpoints(self.folder)
-                    last = f"the last good one is {found[-1]}" if found else "there is no earlier one"
-                    raise AccentError(f"{final}: cannot save a checkpoint ({error}); {last}") from error
+        partial = final.with_name(f".{final.name}{PARTIAL}")
+        self.wait()
+        write = engine.snapshot()
+        state = self._state(engine, progress)
+        if engine.in_background:
+            if write is not None:
+                self._writing = self._writer.submit(self._write_alone, final, partial, write, state, progress.best_step)
+            return final
+        with together(self.runtime), self._told(final):
+            if self.runtime.is_main:
+                self._begin(partial)
+        with together(self.runtime), self._told(final):
+            if write is not None:
+                write(partial)
+        with together(self.runtime), self._told(final):
+            if self.runtime.is_main:
+                self._finish(final, partial, state, progress.best_step)
         return final
 
-    def load(self, folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-        """Put a checkpoint's state into the module and the optimizer.
+    def wait(self) -> None:
+        """Wait until what is written in the background is on the disk; a collective.
+
+        Raises:
+            EveryRankError: it could not be written.
+        """
+        with together(self.runtime):
+            if self._writing is not None:
+                writing, self._writing = self._writing, None
+                writing.result()
+
+    def close(self) -> None:
+        """Let what is being written in the background end, whatever it comes to; `wait` tells what it came to."""
+        self._writer.shutdown()
+
+    def failed(self) -> bool:
+        """Whether this process could not write a checkpoint in the background; `wait` raises what happened."""
+        return self._writing is not None and self._writing.done() and self._writing.exception() is not None
+
+    def load(self, folder: Path, engine: Engine) -> Progress:
+        """Put a checkpoint's state into module and optimizer.
 
         Args:
             folder: a complete checkpoint.
-            module: the training module itself, out of its wrapper: its parameters are the wrapper's.
-            optimizer: the prepared optimizer.
+            engine: holds them.
 
         Returns:
             How far the saved run was.
 
         Raises:
-            AccentError: the checkpoint belongs to another configuration or shard set; the line tells what differs.
+            EveryRankError: the checkpoint belongs to another configuration, shard set or kind of training; the line
+                tells what differs.
         """
-        with together(self.accelerator):
+        with together(self.runtime):
             state = read_state(folder)
             refuse_another_run(folder, state["identity"], self.identity)
+            self._refuse_other_shares(folder, state)
+        with together(self.runtime):
             try:
-                saved = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
-                load_model(module, folder / "module.safetensors")
+                engine.load(folder)
             except (OSError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
                 reason = " ".join(str(error).split())
                 raise AccentError(
                     f"{folder}: cannot be read ({reason}); delete it to go on from the one before"
                 ) from error
-            optimizer.load_state_dict(saved["optimizer"])
-            if self.accelerator.scaler is not None and saved["scaler"] is not None:
-                self.accelerator.scaler.load_state_dict(saved["scaler"])
+            engine.loss_scale.restore(state["loss_scale"])
         return Progress(**state["progress"])
 
-    def _write(self, final: Path, module: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-        partial = final.with_name(f".{final.name}{PARTIAL}")
-        for leftover in self.folder.glob(f".step_*{PARTIAL}"):
-            shutil.rmtree(leftover)
-        partial.mkdir(parents=True)
-        save_model(module, str(partial / "module.safetensors"))
-        scaler = self.accelerator.scaler
-        torch.save(
-            {"optimizer": optimizer.state_dict(), "scaler": None if scaler is None else scaler.state_dict()},
-            partial / "optimizer.pt",
-        )
+    def _refuse_other_shares(self, folder: Path, state: Mapping[str, Any]) -> None:
+        saved, now = state["zero_stage"], self.runtime.zero_stage
+        if saved != now:
+            names = [f"ZeRO stage {stage}" if stage else "without ZeRO" for stage in (saved, now)]
+            raise AccentError(
+                f"{folder}: saved {names[0]}, started {names[1]}; start it as it was saved, or give a new folder: "
+                "run=..."
+            )
+        if now and state["processes"] != self.runtime.processes:
+            raise AccentError(
+                f"{folder}: ZeRO's shares are those of {state['processes']} processes, {self.runtime.processes} are "
+                f"running; start it with --num_processes {state['processes']}"
+            )
+
+    def _state(self, engine: Engine, progress: Progress) -> str:
         state = {
             "format": FORMAT,
             "progress": dataclasses.asdict(progress),
             "identity": self.identity,
-            "processes": self.accelerator.num_processes,
+            "processes": self.runtime.processes,
+            "zero_stage": self.runtime.zero_stage,
+            "loss_scale": engine.loss_scale.state(),
         }
-        (partial / "state.json").write_text(json.dumps(state, indent=1), encoding="utf-8")
-        replace_folder(partial, final)
-        self._prune(progress.best_step)
+        return json.dumps(state, indent=1)
 
-    def _prune(self, best_step: int) -> None:
+    def _write_alone(
+        self, final: Path, partial: Path, write: Callable[[Path], None], state: str, best_step: int
+    ) -> None:
+        with self._told(final):
+            self._begin(partial)
+            write(partial)
+            self._finish(final, partial, state, best_step)
+
+    @contextmanager
+    def _told(self, final: Path) -> Iterator[None]:
+        """Turn a disk that refuses into one line."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            found = complete_checkpoints(self.folder)
+            last = f"the last good one is {found[-1]}" if found else "there is no earlier one"
+            raise AccentError(f"{final}: cannot save a checkpoint ({error}); {last}") from error
+
+    def _begin(self, partial: Path) -> None:
+        for leftover in self.folder.glob(f".step_*{PARTIAL}"):
+            shutil.rmtree(leftover)
+        partial.mkdir(parents=True)
+
+    def _finish(self, final: Path, partial: Path, state: str, best_step: int) -> None:
+        (partial / "state.json").write_text(state, encoding="utf-8")
+        replace_folder(partial, final)
         for old in complete_checkpoints(self.folder)[: -self.keep_last]:
             if old.name != f"step_{best_step:08d}":
                 # Renamed first: killed while deleting, it would leave a torn folder under a checkpoint's name.

@@ -30,6 +30,11 @@ MAY_CHANGE = (
     "mixed_precision",
     "processes",
     "timeout_minutes",
+    "zero_stage",
+    "chunk_rows",
+    "compile",
+    "not_finite",
+    "losses.tile",
     "batch.workers",
     "batch.verify",
     "batch.damaged",
@@ -142,6 +147,18 @@ class RunConfig:
     """auto: the GPUs if there are any; cpu: never a GPU."""
     processes: int | None = None
     """How many processes the run must have; null takes what the launcher makes."""
+    zero_stage: int | None = None
+    """DeepSpeed's ZeRO stage that the run must have, 0 for whole copies; null takes what the launcher makes."""
+    accumulation: int = 1
+    """Global batches whose gradients are averaged into one step; each has negatives of its own only."""
+    chunk_rows: int | None = None
+    """Rows that a process encodes at a time, so that a global batch larger than the memory keeps all its negatives, for
+    the price of a second forward pass; null encodes all at once."""
+    compile: bool = False
+    """Encode through torch.compile: a minute at the start, fewer kernels afterwards."""
+    not_finite: Literal["stop", "skip"] = "stop"
+    """What a loss or gradient that is not finite on any process does: it ends the run, or the step is left out and
+    counted on all of them.  fp16 always leaves out a step that overflows."""
     mixed_precision: Literal["no", "bf16", "fp16"] | None = None
     """Arithmetic of the forward pass; null takes the launcher's choice."""
     timeout_minutes: float = 10.0
@@ -153,6 +170,18 @@ class RunConfig:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
         if self.seed < 0:
             raise ValueError(f"seed: {self.seed} is below 0")
+        if self.accumulation < 1:
+            raise ValueError(f"accumulation: {self.accumulation} is below 1")
+        if self.chunk_rows is not None and self.chunk_rows < 1:
+            raise ValueError(f"chunk_rows: {self.chunk_rows} is below 1")
+        if self.zero_stage not in (None, 0, 1, 2, 3):
+            raise ValueError(f"zero_stage: {self.zero_stage} is not one of 0, 1, 2, 3")
+        if self.not_finite not in ("stop", "skip"):
+            raise ValueError(f"not_finite: '{self.not_finite}' is not one of stop, skip")
+        if self.losses.same_prompt and not self.batch.same_prompts:
+            raise ValueError(
+                "losses.same_prompt: true needs batch.same_prompts=true, or hardly a row would find a positive"
+            )
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"processes: {self.processes} is below 1")
         if not self.timeout_minutes > 0:

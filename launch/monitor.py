@@ -11,13 +11,32 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from launch.clock import StepClock
 from launch.configuration import MonitorConfig
+
+
+class StepReport(NamedTuple):
+    """What became of one step."""
+
+    step: int
+    """Number of steps done, this one included."""
+    lr: float
+    """Its learning rate."""
+    gradient_norm: float
+    """Before clipping; not finite where the step was left out."""
+    applied: bool
+    """Whether the weights were updated."""
+    loss_scale: float
+    """Factor of the loss in backward; 1 but for fp16."""
+    fusion_weights_F: torch.Tensor
+    """Weight of each family."""
 
 
 class Monitor:
@@ -29,7 +48,7 @@ class Monitor:
         families: names of the feature families, in the order of the fusion weights.
         first_step: steps done before this start; curves beyond it are purged.
         total_steps: steps in the whole run.
-        rows: utterances in a global batch.
+        rows: utterances in a step.
         speaks: whether this process is the one that writes and prints.
     """
 
@@ -54,40 +73,30 @@ class Monitor:
         self._since = time.perf_counter()
         self._last_line = self._since
 
-    def step(
-        self,
-        step: int,
-        losses: Mapping[str, torch.Tensor],
-        fusion_weights_F: torch.Tensor,
-        lr: float,
-        gradient_norm: float,
-        waited_seconds: float,
-        overflowed: bool,
-    ) -> None:
+    def batch(self, losses: Mapping[str, torch.Tensor]) -> None:
+        """Take note of a batch's losses: by name, detached scalars, the total among them."""
+        if self.speaks:
+            self._batches += 1
+            for name, loss in losses.items():
+                self._sums[name] = self._sums.get(name, 0.0) + loss
+
+    def step(self, report: StepReport, clock: StepClock) -> None:
         """Take note of one training step.
 
         Args:
-            step: number of steps done, this one included.
-            losses: by name, detached scalars, the total among them.
-            fusion_weights_F: weight of each family.
-            lr: learning rate of the step.
-            gradient_norm: before clipping; not finite where fp16 overflowed.
-            waited_seconds: time spent waiting for the batch.
-            overflowed: fp16 overflowed, so the optimizer skipped the step.
+            report: what became of it.
+            clock: asked now and then where the time went.
         """
         if not self.speaks:
             return
-        for name, loss in losses.items():
-            self._sums[name] = self._sums.get(name, 0.0) + loss
         self._steps += 1
-        self._waited += waited_seconds
-        self._overflows += overflowed
-        if math.isfinite(gradient_norm):
-            self._norms.append(gradient_norm)
+        self._skipped += not report.applied
+        if math.isfinite(report.gradient_norm):
+            self._norms.append(report.gradient_norm)
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=step)
-        if step % self.config.every_steps == 0 or step == self.total_steps:
-            self._point(step, fusion_weights_F, lr)
+            self._bar.update(self._bar.task_ids[0], completed=report.step)
+        if report.step % self.config.every_steps == 0 or report.step == self.total_steps:
+            self._point(report, clock.take())
 
     def validation(self, step: int, metrics: Mapping[str, float], best: bool, seconds: float) -> None:
         """Take note of a validation; its time does not count as training time."""
@@ -121,27 +130,33 @@ class Monitor:
     def _begin_interval(self) -> None:
         self._sums: dict[str, torch.Tensor | float] = {}
         self._norms: list[float] = []
-        self._steps, self._waited, self._overflows = 0, 0.0, 0
+        self._steps, self._batches, self._skipped = 0, 0, 0
 
-    def _point(self, step: int, fusion_weights_F: torch.Tensor, lr: float) -> None:
-        losses = {name: float(total) / self._steps for name, total in self._sums.items()}
+    def _point(self, report: StepReport, parts: Mapping[str, float]) -> None:
+        step = report.step
+        losses = {name: float(total) / self._batches for name, total in self._sums.items()}
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
         speed = self._steps * self.rows / seconds
         for name, value in losses.items():
             self._scalar(f"loss/{name}", value, step)
-        self._scalar("train/lr", lr, step)
+        self._scalar("train/lr", report.lr, step)
         if self._norms:
             self._scalar("train/gradient_norm", sum(self._norms) / len(self._norms), step)
         self._scalar("train/samples_per_second", speed, step)
-        self._scalar("train/data_wait_share", min(1.0, self._waited / seconds), step)
-        self._scalar("train/fp16_overflows", self._overflows, step)
-        for family, weight in zip(self.families, fusion_weights_F.tolist(), strict=True):
+        self._scalar("train/data_wait_share", min(1.0, parts.get("data_wait", 0.0) / seconds), step)
+        self._scalar("train/skipped_steps", self._skipped, step)
+        self._scalar("train/loss_scale", report.loss_scale, step)
+        for part, spent in parts.items():
+            self._scalar(f"time/{part}_ms", 1000 * spent / self._steps, step)
+        for family, weight in zip(self.families, report.fusion_weights_F.tolist(), strict=True):
             self._scalar(f"fusion/{family}", weight, step)
         text = f"loss {losses['total']:.4f}  {speed:.1f} utterances/s"
+        if self._skipped:
+            text += f"  {self._skipped} of {self._steps} steps not finite, left out"
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], text=text)
-        elif now - self._last_line >= self.config.line_seconds:
+        elif now - self._last_line >= self.config.line_seconds or self._skipped:
             self._print(f"step {step}/{self.total_steps}  {text}")
             self._last_line = now
         self._begin_interval()

@@ -1,23 +1,16 @@
-"""What is really running (processes, backend, device, precision), and how a run ends: whole, with a line and a status.
+"""What is really running: processes, backend, device, precision, ZeRO stage.
 
 Launchers misunderstand easily: asked for two processes on a CPU, Accelerate may start one, or start two that each
-believe to be alone.  `start_accelerator` compares what was asked with what there is, and refuses to train otherwise.
-Statuses of a process: 0 done, 2 a fault the user can mend, 128 + number after a signal (130 for Ctrl-C).  The launchers
-turn every status but 0 into 1 and print a report of their own below our line; only `python -m launch.train` passes
-the status on.  Cost: the imports (seconds), then nothing.
+believe to be alone; asked for DeepSpeed without a GPU, it may train without.  `start_runtime` compares what was asked
+with what there is, and refuses to train otherwise.  Cost: the imports (seconds), then nothing.
 """
 
 import os
-import signal
-import sys
-import threading
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
-from types import FrameType, TracebackType
-from typing import NoReturn
+from typing import cast, get_args
 
 import torch
 from accelerate import Accelerator
@@ -30,45 +23,84 @@ from accelerate.utils import (
 )
 
 from accent.errors import AccentError
+from launch.deepspeed_plugin import launched_stage, zero_plugin
+from launch.precision import DTYPES, Precision
+from launch.roll_call import sign_in
 
-SUPPORTED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
-SECOND_SIGNAL_SECONDS = 2.0
-"""A launcher passes Ctrl-C on although the terminal has sent it already; only a later one is a second wish."""
+SUPPORTED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.DEEPSPEED)
 
 
 class EveryRankError(AccentError):
     """A fault that all processes raise together with the same line: the first speaks for all."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """Training left at the end of a step because a signal asked it to."""
+@dataclass(frozen=True)
+class Runtime:
+    """The processes as they are."""
 
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.number = number
-        """The signal: SIGINT for Ctrl-C, SIGTERM from a scheduler."""
+    accelerator: Accelerator
+    """Prepares a module and an optimizer (nothing else); its own mixed precision is off."""
+    precision: Precision
+    """Arithmetic of the forward pass."""
+    zero_stage: int
+    """What DeepSpeed shares out among the processes; 0: nothing, each has a whole copy."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self.accelerator.device
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+        return int(self.accelerator.process_index)
+
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        return int(self.accelerator.num_processes)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    @property
+    def autocast_dtype(self) -> torch.dtype | None:
+        """Low precision of the forward pass, None for float32."""
+        return None if self.precision == "no" else DTYPES[self.precision]
+
+    def highest(self, *numbers: float) -> list[float]:
+        """Return the highest of each number over all processes; a collective."""
+        if self.processes == 1:
+            return list(numbers)
+        held = torch.tensor(numbers, dtype=torch.float32, device=self.device)
+        torch.distributed.all_reduce(held, op=torch.distributed.ReduceOp.MAX)
+        return held.tolist()
 
 
-def start_accelerator(
+def start_runtime(
     device: str | torch.device | None = None,
     mixed_precision: str | None = None,
     processes: int | None = None,
+    zero_stage: int | None = None,
     timeout_minutes: float = 10.0,
-) -> Accelerator:
+) -> Runtime:
     """Join the processes the launcher made, and refuse to go on if they are not what was asked for.
 
     Args:
         device: "cpu" never uses a GPU; "cuda" needs one; None takes what there is.
         mixed_precision: "no", "bf16", "fp16"; None takes the launcher's choice.
         processes: how many processes there must be; None takes what the launcher made.
+        zero_stage: the ZeRO stage there must be, 0 for none; None takes the launcher's choice.
         timeout_minutes: how long a collective waits for the other processes before this one gives up.
 
     Returns:
-        An accelerator that prepares a module and an optimizer (nothing else).
+        The processes.
 
     Raises:
-        AccentError: another number of processes than asked for, a missing GPU, or a parallel mode that the
-            training loop does not know.
+        AccentError: another number of processes or another stage than asked for, a missing GPU, or a parallel mode that
+            the training loop does not know.
 
     Several processes without a GPU talk through gloo: plain torchrun and `accelerate launch --multi_gpu` work on a CPU.
     """
@@ -79,27 +111,60 @@ def start_accelerator(
             raise AccentError(f"device {wanted}: this machine has no GPU that torch can use; take device cpu")
         if wanted.index is not None and world_size == 1:
             torch.cuda.set_device(wanted)
-    on_cpu = (wanted is not None and wanted.type == "cpu") or (world_size > 1 and not torch.cuda.is_available())
+    precision = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if precision not in get_args(Precision):
+        raise AccentError(f"mixed_precision: {precision} asked for; allowed: {', '.join(get_args(Precision))}")
+    stage = launched_stage()
+    if zero_stage is not None and zero_stage != stage:
+        raise AccentError(
+            f"zero_stage: {zero_stage} asked for, the launcher started {f'stage {stage}' if stage else 'none'}; "
+            f"start it with configs/accelerate/{f'zero{zero_stage}' if zero_stage else 'node'}.yaml"
+        )
     if AcceleratorState._shared_state and not torch.distributed.is_initialized():
         # Accelerate keeps one state a process, so a second call on another device would silently stay on the first.
         AcceleratorState._reset_state(reset_partial_state=True)
-    accelerator = Accelerator(
-        cpu=on_cpu,
-        mixed_precision=mixed_precision,
+    accelerator = _join(wanted, world_size, stage, timedelta(minutes=timeout_minutes))
+    _check(accelerator, wanted, world_size, processes, stage)
+    if accelerator.num_processes > 1:
+        sign_in()
+    return Runtime(accelerator, cast(Precision, precision), stage)
+
+
+def _join(wanted: torch.device | None, world_size: int, stage: int, timeout: timedelta) -> Accelerator:
+    without_gpu = not torch.cuda.is_available()
+    if stage:
+        # Accelerate's cpu=True would silently drop DeepSpeed; without a backend's name it would make each process
+        # alone.  DeepSpeed decides by the variable what it runs on.
+        if without_gpu:
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")
+        backend = "gloo" if without_gpu else "nccl"
+        return Accelerator(
+            mixed_precision="no",
+            deepspeed_plugin=zero_plugin(stage),
+            kwargs_handlers=[InitProcessGroupKwargs(backend=backend, timeout=timeout)],
+        )
+    return Accelerator(
+        cpu=(wanted is not None and wanted.type == "cpu") or (world_size > 1 and without_gpu),
+        mixed_precision="no",
         kwargs_handlers=[
-            InitProcessGroupKwargs(timeout=timedelta(minutes=timeout_minutes)),
+            InitProcessGroupKwargs(timeout=timeout),
             DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True),
         ],
     )
-    _check(accelerator, wanted, world_size, processes)
-    return accelerator
 
 
-def _check(accelerator: Accelerator, wanted: torch.device | None, world_size: int, processes: int | None) -> None:
+def _check(
+    accelerator: Accelerator, wanted: torch.device | None, world_size: int, processes: int | None, stage: int
+) -> None:
     if accelerator.distributed_type not in SUPPORTED:
         raise AccentError(
-            f"the launcher asks for {accelerator.distributed_type.value}; training runs on one process or on several "
-            "with a whole copy of the model each: start it with configs/accelerate/cpu.yaml, gpu.yaml or node.yaml"
+            f"the launcher asks for {accelerator.distributed_type.value}; training runs on one process, on several "
+            "with a whole copy of the model each, or under DeepSpeed's ZeRO: start it with a file of configs/accelerate"
+        )
+    if bool(stage) != (accelerator.distributed_type == DistributedType.DEEPSPEED):
+        raise AccentError(
+            f"ZeRO stage {stage} asked for, Accelerate runs {accelerator.distributed_type.value}; "
+            "unset ACCELERATE_USE_CPU and start it again"
         )
     if accelerator.num_processes != world_size:
         raise AccentError(
@@ -122,21 +187,35 @@ def _check(accelerator: Accelerator, wanted: torch.device | None, world_size: in
         raise AccentError(f"device {wanted} asked for, Accelerate took {accelerator.device}")
 
 
-def describe(accelerator: Accelerator, global_batch: int, parameters: int) -> str:
-    """Return the line a run starts with: processes, backend, device, precision, global batch, parameters."""
+def describe(runtime: Runtime, rows: int, accumulation: int, chunk_rows: int | None, parameters: int) -> str:
+    """Return the line a run starts with.
+
+    Args:
+        runtime: the processes.
+        rows: of a batch on one process.
+        accumulation: batches a step.
+        chunk_rows: rows encoded at a time; None for all.
+        parameters: of the model.
+    """
     backend = torch.distributed.get_backend() if torch.distributed.is_initialized() else "none"
-    device = accelerator.device
+    device, count = runtime.device, runtime.processes
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads each"
-    count = accelerator.num_processes
-    precision = {"no": "float32"}.get(accelerator.mixed_precision, accelerator.mixed_precision)
+    machines = count // int(os.environ.get("LOCAL_WORLD_SIZE", count))
+    where = f" on {machines} machines" if machines > 1 else ""
+    precision = {"no": "float32"}.get(runtime.precision, runtime.precision)
+    parts = [f"{count} processes" if count > 1 else "", f"{accumulation} batches" if accumulation > 1 else ""]
+    made_of = "".join(f" x {part}" for part in parts if part)
+    chunks = f", encoded {chunk_rows} rows at a time" if chunk_rows is not None and chunk_rows < rows else ""
     return (
-        f"training on {count} process{'es' if count > 1 else ''}, backend {backend}, device {device.type} ({name}), "
-        f"precision {precision}, global batch {global_batch}, {parameters / 1e6:.2f} M parameters"
+        f"training on {count} process{'es' if count > 1 else ''}{where}, backend {backend}, device {device.type} "
+        f"({name}), precision {precision}, ZeRO {f'stage {runtime.zero_stage}' if runtime.zero_stage else 'off'}, "
+        f"global batch {rows * count * accumulation}{f' = {rows} rows{made_of}' if made_of else ''}{chunks}, "
+        f"{parameters / 1e6:.2f} M parameters"
     )
 
 
 @contextmanager
-def together(accelerator: Accelerator) -> Iterator[None]:
+def together(runtime: Runtime) -> Iterator[None]:
     """Run a block on every process; if it fails with an `AccentError` on any, raise that error on all.
 
     Without this a process that cannot read its disk would leave the others waiting in their next collective.
@@ -152,90 +231,7 @@ def together(accelerator: Accelerator) -> Iterator[None]:
         raise
     except AccentError as error:
         fault = str(error)
-    faults = [fault] if accelerator.num_processes == 1 else gather_object([fault])
+    faults = [fault] if runtime.processes == 1 else gather_object([fault])
     lines = list(dict.fromkeys(line for line in faults if line is not None))
     if lines:
         raise EveryRankError("; ".join(lines))
-
-
-class StopRequest:
-    """Remember a signal instead of dying of it, so that the loop can leave at the end of a step.
-
-    A context manager.  Outside the main thread it catches nothing, because Python delivers signals there only.
-    """
-
-    def __init__(self) -> None:
-        self.number = 0
-        """The signal that came, or 0."""
-        self._first = 0.0
-        self._before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
-
-    def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._remember)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.number == 0:
-            self.number, self._first = int(number), time.monotonic()
-        elif number == signal.SIGINT and time.monotonic() - self._first > SECOND_SIGNAL_SECONDS:
-            raise KeyboardInterrupt
-
-
-def run_main(job: Callable[[], None], debug: bool) -> int:
-    """Run a program's body and turn what ends it into one line and a status.
-
-    Args:
-        job: the body.
-        debug: also print the traceback of a fault the user can mend.
-
-    Returns:
-        0, 2 for an `AccentError`, 128 + number for a signal.  Anything else is our fault and keeps its traceback.
-    """
-    rank, local_rank = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
-    joined = torch.distributed.is_available() and torch.distributed.is_initialized
-    try:
-        job()
-    except EveryRankError as error:
-        _say(str(error), debug, rank == 0)
-        return 2
-    except AccentError as error:
-        # Before the processes have met, each finds the same fault; the first of each machine speaks.
-        met = bool(joined and joined())
-        _say(f"process {rank}: {error}" if met and rank else str(error), debug, met or local_rank == 0)
-        return 2
-    except Interrupted as stop:
-        _say(str(stop), False, rank == 0)
-        return 128 + stop.number
-    except KeyboardInterrupt:
-        _say("interrupted; what was saved before is whole", False, rank == 0)
-        return 130
-    return 0
-
-
-def leave(status: int) -> NoReturn:
-    """End this process with a status; one of several processes ends at once, without Python's shutdown.
-
-    By then everything is saved and closed.  What is left are threads of torch's process group in C++, and now and then
-    the shutdown destroys one that still runs: the process is aborted ("terminate called without an active exception")
-    and the launcher calls a finished job failed.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        os._exit(status)
-    sys.exit(status)
-
-
-def _say(line: str, debug: bool, speaks: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    if speaks:
-        print(f"accent: {line}", file=sys.stderr, flush=True)

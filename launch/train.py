@@ -3,8 +3,8 @@
     python -m launch.train configs/demo.yaml [key=value ...]
     accelerate launch --config_file configs/accelerate/cpu.yaml -m launch.train configs/demo.yaml [key=value ...]
 
-Status 0: trained; 2: a fault to mend, told in one line; 130: stopped by Ctrl-C, saved.  `accelerate launch` and
-torchrun turn every status but 0 into 1, and print a report of their own after our line.
+Status 0: trained; 2: a fault to mend, told in one line; 75: stopped by SIGTERM, saved; 130: by Ctrl-C, saved.
+`accelerate launch` and torchrun turn every status but 0 into 1, and print a report of their own after our line.
 Cost: the imports take about 5 s; then steps (`launch.loop`).
 """
 
@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from accent.errors import AccentError
+from launch.stopping import StopRequest
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from accent.configuration import load
     from launch.configuration import RunConfig, find_config
-    from launch.runtime import run_main
+    from launch.program import run_main
     from launch.training import train_run
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -67,9 +68,11 @@ def _interrupted_early(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    # The imports take seconds, and a Ctrl-C in them would end in a traceback of theirs.
-    signal.signal(signal.SIGINT, _interrupted_early)
-    leave = import_module("launch.runtime").leave
-    import_module("launch.training")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    leave(main())
+    # A SIGTERM is remembered from here on: the training saves what there is and says that it wants to go on.  The
+    # imports take seconds, and a Ctrl-C in them would end in a traceback of theirs.
+    with StopRequest((signal.SIGTERM,)):
+        signal.signal(signal.SIGINT, _interrupted_early)
+        leave = import_module("launch.program").leave
+        import_module("launch.training")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        leave(main())

@@ -8,9 +8,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from accent.configuration import load, to_mapping
@@ -30,7 +30,7 @@ from launch.configuration import (
 )
 from launch.loop import Loop, LoopConfig
 from launch.normalisation import set_normalisation
-from launch.runtime import describe, start_accelerator, together
+from launch.runtime import Runtime, describe, start_runtime, together
 from shards.loader import EvaluationLoader, TrainingLoader
 from shards.manifest import ShardSet
 from shards.splits import Split, make_split
@@ -68,8 +68,12 @@ def train_accent_encoder(
     resume: bool = True,
     checkpoints: CheckpointConfig = CheckpointConfig(),  # noqa: B008 (frozen)
     monitor: MonitorConfig = MonitorConfig(),  # noqa: B008 (frozen)
+    accumulation: int = 1,
+    chunk_rows: int | None = None,
+    compile: bool = False,
+    not_finite: Literal["stop", "skip"] = "stop",
     mixed_precision: str | None = None,
-    accelerator: Accelerator | None = None,
+    runtime: Runtime | None = None,
 ) -> TrainingResult:
     """Train an encoder in place.
 
@@ -90,8 +94,12 @@ def train_accent_encoder(
         resume: go on from the newest checkpoint of `run`, if it has one.
         checkpoints: when the state is saved.
         monitor: what is shown.
+        accumulation: global batches whose gradients are averaged into one step.
+        chunk_rows: rows encoded at a time; None encodes all at once.
+        compile: encode through torch.compile.
+        not_finite: "stop" ends the run at a loss or gradient that is not finite, "skip" leaves the step out.
         mixed_precision: "no", "bf16", "fp16"; None takes the launcher's choice.
-        accelerator: a ready one, from `launch.runtime.start_accelerator`; it has its own device and precision.
+        runtime: the processes, from `launch.runtime.start_runtime`; it has its own device and precision.
 
     Returns:
         Steps, best validation, history, run folder.
@@ -103,11 +111,13 @@ def train_accent_encoder(
     Example:
         >>> train_accent_encoder(model, train_loader, val_loader, num_epochs=50, device="cpu")  # doctest: +SKIP
     """
-    if accelerator is None:
-        accelerator = start_accelerator(device, mixed_precision)
+    if runtime is None:
+        runtime = start_runtime(device, mixed_precision)
     shard_set: ShardSet = train_loader.shard_set
-    with together(accelerator):
-        _check_share(train_loader, accelerator)
+    with together(runtime):
+        _check_share(train_loader, runtime)
+        if compile and runtime.zero_stage == 3:
+            raise AccentError("compile: true does not go with ZeRO stage 3, whose weights come and go; take stage 2")
         feature_config = load(FeatureConfig, shard_set.manifest.configuration.get("features", {}))
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -115,11 +125,13 @@ def train_accent_encoder(
     set_normalisation(model, train_loader)
     model.train()
 
-    total_steps = num_epochs * train_loader.steps_per_epoch
+    steps_per_epoch = max(1, round(train_loader.steps_per_epoch / accumulation))
+    total_steps = num_epochs * steps_per_epoch
     identity = {
         "configuration": {
             "seed": seed,
             "epochs": num_epochs,
+            "accumulation": accumulation,
             "model": to_mapping(model.config),
             "losses": to_mapping(losses),
             "optimizer": to_mapping(optimizer),
@@ -132,27 +144,32 @@ def train_accent_encoder(
         "shards": shard_set_fingerprint(shard_set),
         "global_batch": train_loader.global_batch,
     }
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     loop = Loop(
         model,
-        AccentObjective(losses),
+        AccentObjective(losses, model.config.accent_scale),
         train_loader,
         val_loader,
         LoopConfig(
             seed=seed,
             total_steps=total_steps,
-            validate_every_steps=validate_every_epochs * train_loader.steps_per_epoch,
+            validate_every_steps=validate_every_epochs * steps_per_epoch,
             optimizer=optimizer,
             checkpoints=checkpoints,
             monitor=monitor,
+            accumulation=accumulation,
+            chunk_rows=chunk_rows,
+            compiled=compile,
+            not_finite=not_finite,
         ),
-        accelerator,
+        runtime,
         None if run is None else Path(run),
         feature_config,
         identity,
     )
-    if accelerator.is_main_process:
-        parameters = sum(parameter.numel() for parameter in loop.module.parameters())
-        print(describe(accelerator, train_loader.global_batch, parameters), flush=True)
+    if runtime.is_main:
+        rows = train_loader.global_batch // runtime.processes
+        print(describe(runtime, rows, accumulation, chunk_rows, parameters), flush=True)
     progress = loop.run(resume)
     model.eval()
     return TrainingResult(
@@ -172,21 +189,25 @@ def train_run(config: RunConfig) -> TrainingResult:
     Raises:
         AccentError: something the user can mend, in one line.
     """
-    accelerator = start_accelerator(
-        "cpu" if config.device == "cpu" else None, config.mixed_precision, config.processes, config.timeout_minutes
+    runtime = start_runtime(
+        "cpu" if config.device == "cpu" else None,
+        config.mixed_precision,
+        config.processes,
+        config.zero_stage,
+        config.timeout_minutes,
     )
     run = Path(config.run)
-    rank, world_size = accelerator.process_index, accelerator.num_processes
-    with together(accelerator):
+    rank, world_size = runtime.rank, runtime.processes
+    with together(runtime):
         shard_set, training, evaluation = open_shards(config.shards)
         split = make_split(shard_set, config.split)
         train_loader = training(shard_set, split, config.batch, seed=config.seed, rank=rank, world_size=world_size)
         val_loader = None
         if split.validation:
             val_loader = evaluation(shard_set, split.validation, config.batch, rank=rank, world_size=world_size)
-    with together(accelerator):
-        _check_same_shards(shard_set, accelerator)
-        if accelerator.is_main_process:
+    with together(runtime):
+        _check_same_shards(shard_set, runtime)
+        if runtime.is_main:
             open_run_folder(run, config, split, shard_set)
     torch.manual_seed(config.seed)
     model = EnhancedAccentEncoder(dataclasses.replace(config.model, accents=tuple(train_loader.accents)))
@@ -203,7 +224,11 @@ def train_run(config: RunConfig) -> TrainingResult:
         resume=config.resume,
         checkpoints=config.checkpoints,
         monitor=config.monitor,
-        accelerator=accelerator,
+        accumulation=config.accumulation,
+        chunk_rows=config.chunk_rows,
+        compile=config.compile,
+        not_finite=config.not_finite,
+        runtime=runtime,
     )
 
 
@@ -250,17 +275,17 @@ def open_run_folder(run: Path, config: RunConfig, split: Split, shard_set: Shard
         raise AccentError(f"{run}: cannot be written ({error}); give another folder: run=...") from error
 
 
-def _check_share(train_loader: TrainingLoader, accelerator: Accelerator) -> None:
+def _check_share(train_loader: TrainingLoader, runtime: Runtime) -> None:
     asked = (train_loader.rank, train_loader.world_size)
-    if asked != (accelerator.process_index, accelerator.num_processes):
+    if asked != (runtime.rank, runtime.processes):
         raise AccentError(
             f"the training loader is made for process {asked[0]} of {asked[1]}, but this is process "
-            f"{accelerator.process_index} of {accelerator.num_processes}; give TrainingLoader rank= and world_size="
+            f"{runtime.rank} of {runtime.processes}; give TrainingLoader rank= and world_size="
         )
 
 
-def _check_same_shards(shard_set: ShardSet, accelerator: Accelerator) -> None:
-    if accelerator.num_processes > 1:
+def _check_same_shards(shard_set: ShardSet, runtime: Runtime) -> None:
+    if runtime.processes > 1:
         prints = gather_object([shard_set_fingerprint(shard_set)])
         for rank, fingerprint in enumerate(prints):
             if fingerprint != prints[0]:

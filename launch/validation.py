@@ -7,18 +7,19 @@ an accent it is not defined; where it is, it is reported beside.  Cost: one forw
 Shape legend: N validation utterances, B rows of a batch, E embedding, A accents.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 from accent.metrics import map_at_r
 from accent.metrics.classification import confusion_by_speaker, scores_of_confusion
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.normalisation import voices_for
-from launch.runtime import EveryRankError, together
+from launch.precision import autocast
+from launch.runtime import EveryRankError, Runtime, together
 from shards.loader import EvaluationLoader
 
 SELECTION = "balanced_accuracy"
@@ -36,8 +37,21 @@ class Heard:
     sample_N: np.ndarray
 
 
+class StoppedWhileValidating(Exception):  # noqa: N818 (no error: a wish)
+    """A signal came to some process; raised on all of them at the same batch."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        """The signal."""
+
+
 def validate(
-    encoder: EnhancedAccentEncoder, loader: EvaluationLoader, accents: list[str], accelerator: Accelerator
+    encoder: EnhancedAccentEncoder,
+    loader: EvaluationLoader,
+    accents: list[str],
+    runtime: Runtime,
+    signal_number: Callable[[], int] = lambda: 0,
 ) -> dict[str, float]:
     """Return the metrics of an encoder on a loader's speakers; every process calls this and gets the same numbers.
 
@@ -45,7 +59,8 @@ def validate(
         encoder: the bare encoder (unwrapped); its mode, training or not, is as before afterwards.
         loader: whole utterances; this process's share.
         accents: names of the accent head's labels.
-        accelerator: the processes.
+        runtime: the processes.
+        signal_number: tells a signal that this process has received, 0 for none.
 
     Returns:
         `balanced_accuracy`, `accuracy`, `macro_f1` and `cross_entropy` of the accent head over utterances whose accent
@@ -54,12 +69,13 @@ def validate(
 
     Raises:
         EveryRankError: the loader has no utterance, or none of an accent that the head knows.
+        StoppedWhileValidating: a signal came.
     """
-    heard = hear(encoder, loader, accelerator)
+    heard = hear(encoder, loader, runtime, signal_number)
     if len(heard.sample_N) == 0:
         raise EveryRankError("no validation utterance: give split.validation a speaker of each accent")
-    found = [measure(heard, accents, list(loader.accents))] if accelerator.is_main_process else [{}]
-    if accelerator.num_processes > 1:
+    found = [measure(heard, accents, list(loader.accents))] if runtime.is_main else [{}]
+    if runtime.processes > 1:
         broadcast_object_list(found)
     if SELECTION not in found[0]:
         raise EveryRankError(f"no validation speaker has one of the accents trained on ({', '.join(accents)})")
@@ -67,17 +83,23 @@ def validate(
 
 
 @torch.no_grad()
-def hear(encoder: EnhancedAccentEncoder, loader: EvaluationLoader, accelerator: Accelerator) -> Heard:
+def hear(
+    encoder: EnhancedAccentEncoder, loader: EvaluationLoader, runtime: Runtime, signal_number: Callable[[], int]
+) -> Heard:
     """Embed a loader's utterances on all processes and bring them together, in sample order, each exactly once."""
     was_training = encoder.training
     encoder.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
-    with together(accelerator):
-        table = voices_for(encoder, loader.shard_set, accelerator.device)
+    with together(runtime):
+        table = voices_for(encoder, loader.shard_set, runtime.device)
         for batch in loader:
-            batch = batch.to(accelerator.device, non_blocking=True)
+            (stop,) = runtime.highest(signal_number())
+            if stop:
+                encoder.train(was_training)
+                raise StoppedWhileValidating(int(stop))
+            batch = batch.to(runtime.device, non_blocking=True)
             voices = None if table is None else table.rows(batch.speaker_B)
-            with accelerator.autocast():
+            with autocast(runtime.precision, runtime.device):
                 output = encoder(batch.frames_BTD, batch.valid_BT, voices)
             rows = (output.embedding_BE.float(), output.accent_logits_BA.float(), batch.accent_B, batch.speaker_B)
             parts.append((*rows, batch.sample_B))
@@ -86,7 +108,7 @@ def hear(encoder: EnhancedAccentEncoder, loader: EvaluationLoader, accelerator: 
         nothing = np.zeros(0, np.int64)
         return Heard(np.zeros((0, 1)), np.zeros((0, 1)), nothing, nothing, nothing)
     # All processes have equally many batches and rows, so these tensors are of one shape; invalid rows fall out below.
-    columns = [accelerator.gather(torch.cat(column)).cpu().numpy() for column in zip(*parts, strict=True)]
+    columns = [runtime.accelerator.gather(torch.cat(column)).cpu().numpy() for column in zip(*parts, strict=True)]
     sample = columns[4]
     order = np.argsort(sample, kind="stable")[np.count_nonzero(sample < 0) :]
     if (np.diff(sample[order]) == 0).any():

@@ -22,16 +22,11 @@ import numpy as np
 from accent.errors import AccentError
 from shards.batch import Batch
 from shards.manifest import ShardSet
-from shards.order import (
-    BatchShape,
-    Decks,
-    build_decks,
-    evaluation_batches,
-    padding_of_crops,
-)
+from shards.order import BatchShape, Decks, build_decks, evaluation_batches, padding_of_crops
 from shards.reader import ShardReader
 from shards.ring import Ring
 from shards.rows import EvaluationPlan, Rows, TrainingPlan
+from shards.shared_prompts import find_shared_prompts
 from shards.splits import Split
 from shards.statistics import Statistics
 from shards.steps import Steps
@@ -52,6 +47,9 @@ class BatchConfig:
     """Speakers of each accent in a batch: with two or more, every utterance meets its accent in another voice."""
     utterances_per_speaker: int = 4
     """Utterances of each speaker in a batch."""
+    same_prompts: bool = False
+    """Whether the speakers of an accent in a batch read the same prompts, wherever they did (`shards.order` says what
+    is promised); utterances of prompts that one speaker of an accent reads alone then come seldom or never."""
     crop_frames: int | None = None
     """Length of a training crop in frames of 10 ms; shorter utterances are padded and masked.  Nothing: 300, or as much
     less, down to 100, as it takes to have at most 10 % padding in the batches of this corpus."""
@@ -73,6 +71,8 @@ class BatchConfig:
         for name in ("speakers_per_accent", "utterances_per_speaker", "evaluation_frames_per_batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is too small, at least 1")
+        if self.same_prompts and self.speakers_per_accent < 2:
+            raise ValueError("speakers_per_accent: 1 is too small, at least 2 with same_prompts")
         if self.accents_per_batch is not None and self.accents_per_batch < 1:
             raise ValueError(f"accents_per_batch: {self.accents_per_batch} is too small, at least 1, or null for all")
         if self.workers < 0:
@@ -91,8 +91,8 @@ class TrainingLoader:
         world_size: how many processes share the global batch.
 
     Raises:
-        AccentError: nothing to train on, more accents a batch than there are, or a global batch that the processes
-            cannot share equally.
+        AccentError: nothing to train on, more accents a batch than there are, a global batch that the processes cannot
+            share equally, or same prompts asked of an accent whose speakers share none.
 
     Example:
         >>> loader = TrainingLoader(shard_set, split, BatchConfig())  # doctest: +SKIP
@@ -125,9 +125,12 @@ class TrainingLoader:
                 f"{shard_set.place}: no sample of the {len(self.speakers)} training speakers; check the split"
             )
         self.n_samples = len(numbers_N)
-        """Samples that training draws from."""
+        """Samples that training draws from; with `same_prompts` some of them seldom or never."""
         index_N = shard_set.index[numbers_N]
-        decks = build_decks(numbers_N, index_N["accent"], index_N["speaker"])
+        labels = (numbers_N, index_N["accent"], index_N["speaker"])
+        same_prompts = self.config.same_prompts
+        shared = find_shared_prompts(*labels, index_N["prompt"], shard_set.accents) if same_prompts else None
+        decks = build_decks(*labels, shared)
         self._shape = _batch_shape(self.config, decks, shard_set, world_size)
         frames_N = np.array(shard_set.index["frames"])
         self.crop_frames = self.config.crop_frames or _crop_that_fits(decks, frames_N)

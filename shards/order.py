@@ -18,8 +18,23 @@ utterances).  The decks keep the newest super-deck or two of each: at most 16 x 
 run.  A step costs one look-up a speaker, the same at step 0 and at step 1,000,000.  The random words are Philox's raw
 output and not numpy's `permutation`, whose results may change between versions of numpy.
 
-Positives that read the same prompt would be arranged here: give the speakers of one accent visit a common key for the
-decks of their common prompts instead of one deck each.
+Positives that read the same prompt are arranged by one deck more: the prompts that at least two speakers of an accent
+read (`shards.shared_prompts`).  Each accent drawn is one visit to that deck, which draws M prompts, K or as many as it
+holds, and all S speakers read them.  Promised then:
+
+- Accents, speakers and the prompts of an accent: nothing comes twice before everything has come once.
+- A speaker who lacks a drawn prompt reads, in that row, what its own deck of utterances deals at this visit anyway.
+  Within a pass of that deck no utterance fills in twice, and a visit holds K different utterances where the ordinary
+  order would.
+- A speaker who read a prompt several times takes these readings in turn, each time the prompt is drawn.  Where S is
+  the number of the accent's speakers, or a multiple of it, this is strict; else turns pass in a speaker's absence, and
+  the readings come equally often in the long run only.
+
+Not promised: that a speaker's utterances come equally often.  One that is shared comes when its speaker and its prompt
+meet, by chance unless every speaker comes at every visit; one of a prompt that nobody else in the accent reads comes
+only to fill in, and never if its speaker reads all shared prompts and there are at least K of them.  Nor that two
+speakers drawn together have both read what was drawn.  An accent with fewer than S speakers has some of them read the
+same prompts twice in a batch.
 
 Shape legend: N samples, A accents, B rows of the global batch = P accents x S speakers x K utterances.
 """
@@ -29,9 +44,11 @@ from math import lcm
 
 import numpy as np
 
+from shards.shared_prompts import SharedPrompts
+
 NO_SAMPLE = -1
 """Sample number of an invalid row: a row that only makes every rank's batch the same size."""
-_ACCENTS, _SPEAKERS, _UTTERANCES, _CROPS = range(4)
+_ACCENTS, _SPEAKERS, _UTTERANCES, _CROPS, _PROMPTS = range(5)
 """What a random number is for: part of its key."""
 
 
@@ -62,17 +79,22 @@ class Decks:
     """Accent number -> its speaker numbers, ascending."""
     samples: dict[int, np.ndarray]
     """Speaker number -> its sample numbers, ascending."""
+    shared: SharedPrompts | None = None
+    """The prompts that the speakers of one accent visit read together; nothing: each reads its own deck."""
     newest: dict[tuple[int, ...], dict[int, np.ndarray]] = field(default_factory=dict, repr=False)
     """Which deck, drawn from how -> its newest super-decks, by number."""
 
 
-def build_decks(numbers_N: np.ndarray, accent_N: np.ndarray, speaker_N: np.ndarray) -> Decks:
+def build_decks(
+    numbers_N: np.ndarray, accent_N: np.ndarray, speaker_N: np.ndarray, shared: SharedPrompts | None = None
+) -> Decks:
     """Sort samples into decks; O(N log N), once.
 
     Args:
         numbers_N: integers [N], the sample numbers to draw from, each once.
         accent_N: integers [N], the accent number of each.
         speaker_N: integers [N], the speaker number of each; a speaker has one accent.
+        shared: the shared prompts of these samples, if the speakers of one accent visit are to read the same.
 
     Returns:
         The decks.
@@ -97,6 +119,7 @@ def build_decks(numbers_N: np.ndarray, accent_N: np.ndarray, speaker_N: np.ndarr
         accents_A=accents_A,
         speakers={int(accent): pairs_S2[pairs_S2[:, 0] == accent, 1] for accent in accents_A},
         samples={int(speaker): drawn for speaker, drawn in zip(speakers_S, samples, strict=True)},
+        shared=shared,
     )
 
 
@@ -105,7 +128,8 @@ def training_rows(step: int, decks: Decks, shape: BatchShape, seed: int) -> np.n
 
     P accents come, all different; of each S speakers, all different where the accent has so many; of each K utterances,
     all different where the speaker has so many.  (An accent whose speakers are fewer than S and do not divide S may
-    bring an utterance twice in a batch before the speaker's others are used up in it; never twice in a pass.)
+    bring an utterance twice in a batch before the speaker's others are used up in it; never twice in a pass.)  With
+    shared prompts, row k of every speaker of an accent holds the same prompt, wherever the speaker read it.
 
     Args:
         step: which batch, from 0.
@@ -128,12 +152,20 @@ def training_rows(step: int, decks: Decks, shape: BatchShape, seed: int) -> np.n
         # An accent with S / 2 speakers meets each twice a step: then 2 K utterances must not repeat, not just K.
         times = shape.speakers // len(speakers_S) if shape.speakers % len(speakers_S) == 0 else 1
         drawn = _draw(decks, seed, _SPEAKERS, accent, len(speakers_S), shape.speakers, accent_visit)
+        if decks.shared is not None:
+            prompts_M, visits_M = _draw_prompts(decks, decks.shared, seed, accent, shape.utterances, accent_visit)
+            # A speaker who comes several times at this visit takes another of its readings each time, if it has one.
+            turns = -(-shape.speakers // len(speakers_S))
         for speaker_place, speaker_visit in drawn:
             speaker = int(speakers_S[speaker_place])
             samples_N = decks.samples[speaker]
             first = speaker_visit * shape.utterances
             places = _sequence(decks, seed, _UTTERANCES, speaker, len(samples_N), shape.utterances * times, first)
-            rows.append(samples_N[places[: shape.utterances]])
+            drawn_K = samples_N[places[: shape.utterances]]
+            if decks.shared is not None:
+                turns_M = visits_M * turns + speaker_visit % turns
+                drawn_K = decks.shared.read(speaker, prompts_M, turns_M, drawn_K)
+            rows.append(drawn_K)
     return np.concatenate(rows)
 
 
@@ -176,6 +208,8 @@ def crop_starts(step: int, frames_B: np.ndarray, crop_frames: int, seed: int) ->
 
 def padding_of_crops(decks: Decks, frames_N: np.ndarray, crop_frames: int) -> float:
     """Return the share of padding in training batches: all accents, and all speakers of an accent, weigh the same.
+
+    So do all utterances of a speaker, which with shared prompts makes it an estimate.
 
     Args:
         decks: what is drawn from.
@@ -233,6 +267,16 @@ def evaluation_batches(
     if not np.array_equal(np.sort(planned[planned != NO_SAMPLE]), np.sort(numbers_N)):
         raise AssertionError("the evaluation plan is not a partition of the samples")
     return batches
+
+
+def _draw_prompts(
+    decks: Decks, shared: SharedPrompts, seed: int, accent: int, utterances: int, visit: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the prompts [M] that a visit to an accent asks for, and how often each was asked for before."""
+    prompts = shared.prompts[accent]
+    draws = min(utterances, len(prompts))
+    drawn_M2 = np.array(_draw(decks, seed, _PROMPTS, accent, len(prompts), draws, visit))
+    return prompts[drawn_M2[:, 0]], drawn_M2[:, 1]
 
 
 def _draw(decks: Decks, seed: int, level: int, deck: int, size: int, draws: int, visit: int) -> list[tuple[int, int]]:

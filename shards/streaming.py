@@ -78,7 +78,7 @@ class RemoteTrainingLoader(TrainingLoader):
         buffer: samples to hold and draw from.
 
     Raises:
-        AccentError: as a `TrainingLoader`; or fewer shards with training samples than readers.
+        AccentError: as a `TrainingLoader`; same prompts asked for; or fewer shards with training samples than readers.
 
     Example:
         >>> shard_set = RemoteShardSet.open("s3://bucket/shards")  # doctest: +SKIP
@@ -97,6 +97,11 @@ class RemoteTrainingLoader(TrainingLoader):
         world_size: int = 1,
         buffer: int = BUFFER,
     ) -> None:
+        if config is not None and config.same_prompts:
+            raise AccentError(
+                f"batch.same_prompts: {shard_set.folder.address} is streamed, and a stream cannot choose prompts; "
+                "copy the shard set into a folder here, or set it to false"
+            )
         super().__init__(shard_set, split, config, seed, rank, world_size)
         self.wanted_N = np.zeros(len(shard_set), bool)
         """Bool, by sample number: what training draws from."""

@@ -7,5 +7,8 @@ __getattr__, __all__ = lazy(
     {
         "AccentObjective": "accent.losses.objective",
         "LossConfig": "accent.losses.config",
+        "RowOutputs": "accent.losses.outputs",
+        "join_rows": "accent.losses.outputs",
+        "row_outputs": "accent.losses.outputs",
     },
 )

@@ -3,30 +3,30 @@
     loss(i) = mean over positives p of  log sum_a exp(z_i . z_a / t) - z_i . z_p / t,   a over positives and negatives
 
 Source: Khosla et al. 2020, "Supervised contrastive learning", NeurIPS: the form L_out, with the mean outside the
-logarithm.  Cost: rows of this rank x rows of all ranks x E multiplications, and memory for some matrices B x N.
+logarithm.  Cost: rows of this rank x rows of all ranks x E multiplications, three times with the gradient; memory for
+some tables of rows x tile, see `blocks`.
 
-Shapes: B anchors, N keys, E embedding.
+Shapes: B anchors (all of this rank, or a block of them), N keys, E embedding.
 """
 
-from typing import Literal
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from accent.losses.rows import RowLoss, Rows, pair_masks
-from accent.model.blocks import full_precision
+from accent.losses.blocks import sum_over_blocks
+from accent.losses.rows import PairRule, RowLoss, Rows, pair_masks
 
 
-def contrastive_loss(
-    anchors: Rows, keys: Rows, temperature: Tensor, positives: Literal["any", "other_speaker"]
-) -> RowLoss:
+def contrastive_loss(anchors: Rows, keys: Rows, temperature: Tensor, rule: PairRule, tile: int) -> RowLoss:
     """Sum the loss over this rank's anchors.
 
     Args:
         anchors: rows of this rank.
         keys: rows of all ranks, embeddings with gradient.
         temperature: positive, shape [1].
-        positives: which rows of an accent attract each other, see `pair_masks`.
+        rule: which rows of an accent attract each other.
+        tile: at most B x tile comparisons at a time.
 
     Returns:
         Sum and count over the anchors that have a positive; the others drop out.
@@ -34,17 +34,20 @@ def contrastive_loss(
     Example:
         >>> labels = torch.tensor([0, 0, 1])
         >>> rows = Rows(torch.eye(3), labels, torch.arange(3), labels, torch.arange(3), torch.ones(3, dtype=torch.bool))
-        >>> contrastive_loss(rows, rows, torch.ones(1), "any").counted
+        >>> contrastive_loss(rows, rows, torch.ones(1), PairRule(), tile=4096).counted
         tensor(2)
     """
-    with torch.autocast(anchors.embedding_NE.device.type, enabled=False):
-        positive_BN, negative_BN = pair_masks(anchors, keys, positives)
-        has_positive_B = positive_BN.any(dim=1)
-        logits_BN = full_precision(anchors.embedding_NE) @ full_precision(keys.embedding_NE).T / temperature
+    return RowLoss(*sum_over_blocks(partial(_block, rule), anchors, keys, tile, (temperature,)))
 
-        # A row with no key at all gives -inf here, whose gradient logsumexp defines as 0; it is left out below.
-        candidate_BN = positive_BN | negative_BN
-        normaliser_B = torch.logsumexp(logits_BN.masked_fill(~candidate_BN, -torch.inf), dim=1)
-        attraction_B = (logits_BN * positive_BN).sum(dim=1) / positive_BN.sum(dim=1).clamp(min=1)
-        loss_B = torch.where(has_positive_B, normaliser_B - attraction_B, 0.0)
-        return RowLoss(loss_B.sum(), has_positive_B.sum())
+
+def _block(rule: PairRule, anchors: Rows, keys: Rows, temperature: Tensor) -> tuple[Tensor, Tensor]:
+    positive_BN, negative_BN = pair_masks(anchors, keys, rule)
+    positives_B = positive_BN.sum(dim=1)
+    # The temperature divides B x E numbers here, not B x N.
+    logits_BN = (anchors.embedding_NE / temperature.to(keys.embedding_NE.dtype)) @ keys.embedding_NE.T
+
+    # A row with no key at all gives -inf here, whose gradient logsumexp defines as 0; it is left out below.
+    normaliser_B = torch.logsumexp(logits_BN.masked_fill(~(positive_BN | negative_BN), -torch.inf), dim=1)
+    attraction_B = logits_BN.masked_fill(~positive_BN, 0.0).sum(dim=1) / positives_B.clamp(min=1)
+    loss_B = torch.where(positives_B > 0, normaliser_B - attraction_B, 0.0)
+    return loss_B.sum(), (positives_B > 0).sum()

@@ -16,26 +16,35 @@ import math
 import torch
 from torch import Tensor, nn
 
+from accent.losses.angular_margin import angular_margin_loss
+from accent.losses.circle import circle_loss
 from accent.losses.config import LossConfig
 from accent.losses.contrastive import contrastive_loss
 from accent.losses.cross_entropy import cross_entropy_loss
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
-from accent.losses.reconstruction import reconstruction_loss
-from accent.losses.rows import RowLoss, Rows
+from accent.losses.outputs import RowOutputs, join_rows, row_outputs
+from accent.losses.rows import PairRule, RowLoss, Rows
+from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
 from accent.model.blocks import full_precision
-from accent.model.encoder import EncoderOutput
+
+__all__ = ["AccentObjective", "RowOutputs", "gather_rows", "join_rows", "row_outputs"]
 
 
 class AccentObjective(nn.Module):
     """All losses of a batch; owns the temperature, so it belongs inside the module that is wrapped for training.
 
     `log_temperature` has shape [1] and wants no weight decay.
+
+    Args:
+        config: weights and settings.
+        accent_scale: `ModelConfig.accent_scale` of the encoder, by which its logits are cosines; margins need it.
     """
 
-    def __init__(self, config: LossConfig | None = None) -> None:
+    def __init__(self, config: LossConfig | None = None, accent_scale: float = 16.0) -> None:
         super().__init__()
         self.config = config if config is not None else LossConfig()
+        self.accent_scale = accent_scale
         self.log_temperature: Tensor
         start = torch.tensor([math.log(self.config.temperature)])
         if self.config.learn_temperature:
@@ -54,12 +63,12 @@ class AccentObjective(nn.Module):
         return (free + (free.clamp(low, high) - free).detach()).exp()
 
     def forward(
-        self, output: EncoderOutput, accent_B: Tensor, speaker_B: Tensor, prompt_B: Tensor, row_valid_B: Tensor
+        self, rows: RowOutputs, accent_B: Tensor, speaker_B: Tensor, prompt_B: Tensor, row_valid_B: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the objective; a collective, called by every rank at every step.
 
         Args:
-            output: of the encoder, for this rank's rows; the same number of rows on every rank.
+            rows: this rank's, encoded (`row_outputs`); the same number of rows on every rank.
             accent_B: labels, positions in the encoder's `config.accents`.
             speaker_B: speakers, as numbers that mean the same on every rank.
             prompt_B: texts read, likewise.
@@ -73,21 +82,16 @@ class AccentObjective(nn.Module):
             everywhere) and `temperature`.
         """
         config = self.config
-        anchors, keys = gather_rows(output.embedding_BE, accent_B, speaker_B, prompt_B, row_valid_B)
+        anchors, keys = gather_rows(rows.embedding_BE, accent_B, speaker_B, prompt_B, row_valid_B)
         temperature = self.temperature()
-        triplet, active = triplet_loss(anchors, keys, config.margin, config.positives)
+        rule = PairRule(config.positives, config.same_prompt)
+        mined_loss = {"batch_hard": triplet_loss, "semi_hard": semi_hard_loss}[config.mining]
+        triplet, active = mined_loss(anchors, keys, config.margin, rule, config.tile)
         losses = {
-            "contrastive": contrastive_loss(anchors, keys, temperature, config.positives),
+            "contrastive": contrastive_loss(anchors, keys, temperature, rule, config.tile),
             "triplet": triplet,
-            "reconstruction": reconstruction_loss(
-                output.reconstruction_BTD,
-                output.target_BTD,
-                output.target_mask_BTD,
-                output.family_D,
-                len(output.fusion_weights_F),
-                row_valid_B,
-            ),
-            "cross_entropy": cross_entropy_loss(output.accent_logits_BA, accent_B, row_valid_B, config.label_smoothing),
+            "reconstruction": RowLoss(rows.reconstruction_sum_F, rows.reconstruction_count_F),
+            "cross_entropy": self._head_loss(rows.accent_logits_BA, accent_B, row_valid_B),
         }
         scaled, means, counts = _over_all_ranks(losses, active)
         total = torch.stack([getattr(config, name) * loss for name, loss in scaled.items()]).sum()
@@ -97,6 +101,16 @@ class AccentObjective(nn.Module):
         report["embedding_spread"] = _spread(keys)
         report["temperature"] = temperature.detach().squeeze()
         return total, report
+
+    def _head_loss(self, logits_BA: Tensor, accent_B: Tensor, valid_B: Tensor) -> RowLoss:
+        config = self.config
+        if config.head == "aam":
+            return angular_margin_loss(
+                logits_BA, accent_B, valid_B, config.label_smoothing, self.accent_scale, config.head_margin
+            )
+        if config.head == "circle":
+            return circle_loss(logits_BA, accent_B, valid_B, self.accent_scale, config.head_margin)
+        return cross_entropy_loss(logits_BA, accent_B, valid_B, config.label_smoothing)
 
 
 def gather_rows(

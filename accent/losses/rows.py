@@ -20,7 +20,7 @@ class Rows(NamedTuple):
     speaker_N: Tensor
     """Label of the speaker."""
     prompt_N: Tensor
-    """Label of the text that was read."""
+    """Label of the text that was read; an utterance whose text is not known has a label of its own."""
     number_N: Tensor
     """Position of the row in the global batch, by which an anchor knows itself among the keys."""
     valid_N: Tensor
@@ -36,17 +36,25 @@ class RowLoss(NamedTuple):
     """Rows (or values) that entered it, on this rank; the same shape."""
 
 
-def pair_masks(anchors: Rows, keys: Rows, positives: Literal["any", "other_speaker"]) -> tuple[Tensor, Tensor]:
+class PairRule(NamedTuple):
+    """Which rows of one accent attract each other; fields as in `LossConfig`."""
+
+    positives: Literal["any", "other_speaker"] = "any"
+    same_prompt: bool = False
+
+
+def pair_masks(anchors: Rows, keys: Rows, rule: PairRule) -> tuple[Tensor, Tensor]:
     """Return which keys attract and which repel each anchor.
 
     Two rows of one accent attract each other.  Under `other_speaker`, two rows of one accent and one speaker do
-    neither: drawing them together would teach the voice, and driving them apart would split the accent.  Rows of
-    different accents repel.  An anchor is no key of its own; invalid rows are nobody's anchor and nobody's key.
+    neither: drawing them together would teach the voice, and driving them apart would split the accent.  Under
+    `same_prompt`, two rows of one accent and different prompts do neither: what differs between them is what was said.
+    Rows of different accents repel.  An anchor is no key of its own; invalid rows are nobody's anchor and nobody's key.
 
     Args:
-        anchors: B rows of this rank.
-        keys: N rows of all ranks, or a slice of them.
-        positives: the rule for rows of one accent.
+        anchors: B rows of this rank, or some of them.
+        keys: N rows of all ranks, or some of them.
+        rule: for rows of one accent.
 
     Returns:
         positive_BN, negative_BN: boolean, never both true.
@@ -55,6 +63,8 @@ def pair_masks(anchors: Rows, keys: Rows, positives: Literal["any", "other_speak
     usable_BN = usable_BN & (anchors.number_N[:, None] != keys.number_N[None, :])
     same_accent_BN = anchors.accent_N[:, None] == keys.accent_N[None, :]
     attracts_BN = same_accent_BN
-    if positives == "other_speaker":
-        attracts_BN = same_accent_BN & (anchors.speaker_N[:, None] != keys.speaker_N[None, :])
+    if rule.positives == "other_speaker":
+        attracts_BN = attracts_BN & (anchors.speaker_N[:, None] != keys.speaker_N[None, :])
+    if rule.same_prompt:
+        attracts_BN = attracts_BN & (anchors.prompt_N[:, None] == keys.prompt_N[None, :])
     return usable_BN & attracts_BN, usable_BN & ~same_accent_BN

@@ -25,6 +25,16 @@ def full_precision(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
+class FullPrecisionLinear(nn.Linear):
+    """A linear map in float32 or better, whatever autocast says and whatever its weights were cast to."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the last dimension."""
+        with torch.autocast(x.device.type, enabled=False):
+            x = full_precision(x)
+            return F.linear(x, self.weight.to(x.dtype), self.bias.to(x.dtype))
+
+
 class FrameConvolution(nn.Conv2d):
     """Convolution over time of `[B, T, C]` frames; as many frames come out as go in.
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from accent.model.blocks import full_precision
+from accent.model.blocks import FullPrecisionLinear, full_precision
 from accent.model.config import ModelConfig
 from accent.model.transformer import keys_to_attend
 
@@ -60,7 +60,7 @@ class EmbeddingProjection(nn.Module):
 
     def __init__(self, kinds: int, channels: int, embedding_dim: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(kinds * channels, embedding_dim)
+        self.linear = FullPrecisionLinear(kinds * channels, embedding_dim)
 
     def forward(self, statistics_BKH: Tensor) -> Tensor:
         """Embed.
@@ -74,8 +74,7 @@ class EmbeddingProjection(nn.Module):
         with torch.autocast(statistics_BKH.device.type, enabled=False):
             statistics_BKH = full_precision(statistics_BKH)
             standard_BKH = F.layer_norm(statistics_BKH, statistics_BKH.shape[-1:])
-            weight, bias = (parameter.to(standard_BKH.dtype) for parameter in (self.linear.weight, self.linear.bias))
-            return F.normalize(F.linear(standard_BKH.flatten(1), weight, bias), dim=-1, eps=1e-12)
+            return F.normalize(self.linear(standard_BKH.flatten(1)), dim=-1, eps=1e-12)
 
 
 def build_pooling(config: ModelConfig) -> AttentiveStatistics:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from accent.features.schema import COLUMNS, FAMILY_NAMES, N_COLUMNS, family_slices
-from accent.losses import AccentObjective
+from accent.losses import AccentObjective, row_outputs
 from accent.model import EncoderOutput, EnhancedAccentEncoder, ModelConfig
 
 TINY = ModelConfig.from_preset("tiny")
@@ -211,7 +211,8 @@ def test_the_objective_gives_every_parameter_a_gradient() -> None:
     encoder, objective = build().train(), AccentObjective()
     label_B = torch.arange(8)
     output = encoder(speech_like(8, 40), torch.ones(8, 40, dtype=torch.bool))
-    total, _ = objective(output, label_B // 4, label_B // 2, label_B % 2, torch.ones(8, dtype=torch.bool))
+    all_B = torch.ones(8, dtype=torch.bool)
+    total, _ = objective(row_outputs(output, all_B), label_B // 4, label_B // 2, label_B % 2, all_B)
     total.backward()
     for name, parameter in [*encoder.named_parameters(), *objective.named_parameters()]:
         assert parameter.grad is not None, name
@@ -230,7 +231,8 @@ def test_training_separates_accents_that_differ() -> None:
     for step in range(60):
         frames_BTD = speech_like(8, 40, seed=step)
         frames_BTD[..., family_slices()["formants"]] += 0.5 * (2.0 * accent_B - 1)[:, None, None]
-        total, losses = objective(encoder(frames_BTD, valid_BT), accent_B, speaker_B, speaker_B, all_B)
+        rows = row_outputs(encoder(frames_BTD, valid_BT), all_B)
+        total, losses = objective(rows, accent_B, speaker_B, speaker_B, all_B)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from accent.features.schema import FAMILY_NAMES, N_COLUMNS, column_index, family_slices
-from accent.losses import AccentObjective
+from accent.losses import AccentObjective, row_outputs
 from accent.model import EnhancedAccentEncoder, ModelConfig
 from accent.model.config import Mode
 from accent.model.normalisation import LEAST_SPREAD, OWN_FRAMES, Normalisation, VoiceStatistics, measure_voices
@@ -241,7 +241,8 @@ def test_every_parameter_learns_from_features_with_gaps(mode: Mode) -> None:
     label_B, frames_BTD = torch.arange(8), spoken(8, 60)
     frames_BTD[0] = torch.nan
     output = encoder(frames_BTD, all_valid(frames_BTD), measure_voices(frames_BTD, all_valid(frames_BTD)))
-    total, _ = objective(output, label_B // 4, label_B // 2, label_B % 2, torch.ones(8, dtype=torch.bool))
+    all_B = torch.ones(8, dtype=torch.bool)
+    total, _ = objective(row_outputs(output, all_B), label_B // 4, label_B // 2, label_B % 2, all_B)
     total.backward()
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
@@ -294,7 +295,7 @@ def test_what_an_accent_does_within_a_voice_is_learnt_though_voices_lie_far_apar
     for step in range(40):
         frames_BTD, voices = heard(step)
         output = encoder(frames_BTD, all_valid(frames_BTD), voices)
-        total, _ = objective(output, accent_B, speaker_B, speaker_B, all_B)
+        total, _ = objective(row_outputs(output, all_B), accent_B, speaker_B, speaker_B, all_B)
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

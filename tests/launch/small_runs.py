@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from accent.configuration import load
 from launch.configuration import RunConfig
-from launch.runtime import Interrupted
+from launch.stopping import Interrupted
 from launch.training import train_run
 from shards.batch import Batch
 from shards.loader import TrainingLoader

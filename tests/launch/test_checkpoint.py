@@ -10,7 +10,10 @@ from torch import nn
 from accent.errors import AccentError
 from launch import checkpoint
 from launch.checkpoint import Checkpoints, Progress, complete_checkpoints, replace_folder, shard_set_fingerprint
-from launch.runtime import start_accelerator
+from launch.clock import StepClock
+from launch.configuration import OptimizerConfig
+from launch.engine import WholeCopies
+from launch.runtime import start_runtime
 from tests.launch.small_runs import small_shards
 
 IDENTITY = {"configuration": {"model": {"layers": 2}, "seed": 0}, "shards": "a" * 64, "global_batch": 12}
@@ -20,23 +23,24 @@ class Small:
     """A module and an optimizer that have stepped, and their checkpoints."""
 
     def __init__(self, folder: Path, keep_last: int = 2, identity: dict = IDENTITY, seed: int = 0) -> None:
-        accelerator = start_accelerator("cpu")
+        runtime = start_runtime("cpu")
         torch.manual_seed(seed)
-        module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
-        self.module, self.optimizer = accelerator.prepare(module, torch.optim.AdamW(module.parameters(), lr=0.1))
-        self.checkpoints = Checkpoints(folder, keep_last, identity, accelerator)
+        self.module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
+        self.engine = WholeCopies(self.module, OptimizerConfig(lr=0.1), runtime, 1, StepClock())
+        self.checkpoints = Checkpoints(folder, keep_last, identity, runtime)
 
     def step(self, number: int) -> torch.Tensor:
         """Do one step on data that the number decides; return the output."""
         data = torch.randn(5, 3, generator=torch.Generator().manual_seed(number))
         output = self.module(data)
-        self.optimizer.zero_grad()
         output.square().mul(torch.arange(4.0)).sum().backward()
-        self.optimizer.step()
+        assert self.engine.step(0.1).applied
         return output.detach()
 
     def save(self, step: int, **progress: float) -> Path:
-        return self.checkpoints.save(self.module, self.optimizer, Progress(step=step, **progress))
+        folder = self.checkpoints.save(self.engine, Progress(step=step, **progress))
+        self.checkpoints.wait()
+        return folder
 
     def names(self) -> list[str]:
         return [path.name for path in complete_checkpoints(self.checkpoints.folder)]
@@ -47,12 +51,14 @@ def test_a_loaded_checkpoint_goes_on_exactly_as_the_one_saved(tmp_path):
     for number in range(3):
         one.step(number)
     progress = Progress(step=3, validated_step=2, best=0.5, best_step=2, history=[{"step": 2.0, "accuracy": 0.5}])
-    folder = one.checkpoints.save(one.module, one.optimizer, progress)
+    folder = one.checkpoints.save(one.engine, progress)
+    # Steps done while it is written change nothing in it.
     further = [one.step(number) for number in range(3, 6)]
+    one.checkpoints.wait()
 
     other = Small(tmp_path, seed=1)
     assert other.checkpoints.newest() == folder
-    assert other.checkpoints.load(folder, other.module, other.optimizer) == progress
+    assert other.checkpoints.load(folder, other.engine) == progress
     for number, expected in zip(range(3, 6), further, strict=True):
         assert torch.equal(other.step(number), expected)
 
@@ -84,7 +90,7 @@ def test_a_run_killed_while_it_deletes_an_old_checkpoint_leaves_none_that_is_tor
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000030"]
 
 
-@pytest.mark.parametrize("broken", ["save_model", "torch.save", "replace_folder"])
+@pytest.mark.parametrize("broken", ["engine.save_file", "engine.torch.save", "checkpoint.replace_folder"])
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monkeypatch, broken):
     small = Small(tmp_path)
     small.step(0)
@@ -93,7 +99,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monke
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.torch if broken == "torch.save" else checkpoint, broken.split(".")[-1], full)
+    monkeypatch.setattr(f"launch.{broken}", full)
     small.step(1)
     with pytest.raises(AccentError, match=r"No space left on device.*the last good one is .*step_00000010"):
         small.save(20)
@@ -153,7 +159,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path, ch
     other = Small(tmp_path, identity={**IDENTITY, **change}, seed=1)
     before = {name: value.clone() for name, value in other.module.state_dict().items()}
     with pytest.raises(AccentError, match=says):
-        other.checkpoints.load(folder, other.module, other.optimizer)
+        other.checkpoints.load(folder, other.engine)
     assert all(torch.equal(before[name], value) for name, value in other.module.state_dict().items())
 
 
@@ -163,7 +169,7 @@ def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(tmp_path, name):
     folder = small.save(10)
     (folder / name).write_bytes((folder / name).read_bytes()[:40])
     with pytest.raises(AccentError, match="to go on from the one before"):
-        small.checkpoints.load(folder, small.module, small.optimizer)
+        small.checkpoints.load(folder, small.engine)
 
 
 def test_progress_survives_json():

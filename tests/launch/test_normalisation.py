@@ -21,7 +21,7 @@ from launch.configuration import RunConfig
 from launch.embed import embed_input
 from launch.evaluate import evaluate_run, extract
 from launch.normalisation import set_normalisation, speaker_voices, voices_for
-from launch.runtime import Interrupted
+from launch.stopping import Interrupted
 from launch.training import train_run
 from shards import EvaluationLoader, ShardSet, TrainingLoader
 from shards.loader import BatchConfig

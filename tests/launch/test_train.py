@@ -16,7 +16,9 @@ from accent.features.schema import FAMILY_NAMES
 from launch import train_accent_encoder
 from launch.configuration import MonitorConfig
 from launch.loop import AccentObjective
-from launch.runtime import Interrupted, run_main, start_accelerator
+from launch.program import run_main
+from launch.runtime import start_runtime
+from launch.stopping import Interrupted
 from launch.train import main
 from launch.training import train_run
 from shards import EvaluationLoader, ShardSet, TrainingLoader
@@ -296,7 +298,7 @@ def test_what_ends_a_program_decides_its_status(capsys):
     assert run_main(lambda: None, debug=False) == 0
     assert ends_with(AccentError("mend me")) == 2
     assert ends_with(Interrupted(signal.SIGINT, "saved")) == 130
-    assert ends_with(Interrupted(signal.SIGTERM, "saved")) == 143
+    assert ends_with(Interrupted(signal.SIGTERM, "saved")) == 75
     assert ends_with(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err.splitlines()[:2] == ["accent: mend me", "accent: saved"]
     with pytest.raises(ZeroDivisionError):
@@ -309,7 +311,7 @@ def test_a_launcher_that_made_one_process_where_several_were_asked_for_is_refuse
     monkeypatch.setenv("MASTER_PORT", "29500")
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     with pytest.raises(AccentError, match="was asked for several processes and started one"):
-        start_accelerator("cpu")
+        start_runtime("cpu")
 
 
 def test_a_loader_made_for_other_processes_is_refused(shards):
@@ -322,7 +324,7 @@ def test_a_loader_made_for_other_processes_is_refused(shards):
 def test_a_missing_gpu_is_one_line(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(AccentError, match="no GPU that torch can use; take device cpu"):
-        start_accelerator("cuda")
+        start_runtime("cuda")
 
 
 def test_validation_tells_what_a_direct_forward_of_each_utterance_tells(shards):
@@ -356,7 +358,7 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(shards, capsys):
     train_accent_encoder(model, *small_loaders(shards), num_epochs=1, device="cpu", monitor=monitor)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("training on 1 process, backend none, device cpu")
-    assert "precision float32, global batch 12" in lines[0]
+    assert "precision float32, ZeRO off, global batch 12, " in lines[0]
     assert lines[1].startswith("step 1/3  loss ")
     assert lines[-1].startswith("step 3/3  validation  balanced_accuracy")
 

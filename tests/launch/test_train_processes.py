@@ -66,18 +66,18 @@ import shutil, sys
 from pathlib import Path
 from accent.configuration import load
 from launch.configuration import RunConfig
-from launch.runtime import start_accelerator
+from launch.runtime import start_runtime
 from launch.configuration import write_config
 from launch.training import train_run
 config, whole, resumed = map(Path, sys.argv[1:])
-accelerator = start_accelerator("cpu")
+runtime = start_runtime("cpu")
 train_run(load(RunConfig, config))
-if accelerator.is_main_process:
+if runtime.is_main:
     shutil.copytree(whole, resumed)
     shutil.rmtree(resumed / "checkpoints" / "step_00000012")
-accelerator.wait_for_everyone()
+runtime.accelerator.wait_for_everyone()
 train_run(load(RunConfig, config, [f"run={resumed}"]))
-accelerator.end_training()
+runtime.accelerator.end_training()
 """
 
 
