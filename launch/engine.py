@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from launch.clock import StepClock
 from launch.configuration import OptimizerConfig
 from launch.module import TrainingModule, TrainingOutput
-from launch.precision import LossScale, autocast
+from launch.precision import LossScale
 from launch.runtime import Runtime
 from launch.schedule import parameter_groups
 from shards.batch import Batch
@@ -123,8 +123,7 @@ class WholeCopies(Engine):
     def accumulate(self, batch: Batch, last: bool) -> TrainingOutput:
         """Add the gradient of one batch; all but the last stay with this process."""
         with nullcontext() if last else self.runtime.accelerator.no_sync(self.wrapped):
-            with autocast(self.runtime.precision, self.runtime.device):
-                output = self.wrapped(batch)
+            output: TrainingOutput = self.wrapped(batch)
             with self.clock.part("backward"):
                 (poisoned(output.loss) * (self.loss_scale.value / self.accumulation)).backward()
         return output

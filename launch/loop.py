@@ -105,7 +105,9 @@ class Loop:
         self.feature_config = feature_config
         self.clock = StepClock(runtime.device)
         voices = voices_for(encoder, train_loader.shard_set, runtime.device)
-        module = TrainingModule(encoder, objective, voices, config.chunk_rows, config.compiled, self.clock)
+        module = TrainingModule(
+            encoder, objective, voices, config.chunk_rows, config.compiled, runtime.precision, self.clock
+        )
         self.engine: Engine
         if runtime.zero_stage:
             rows = train_loader.global_batch // runtime.processes

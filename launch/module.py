@@ -19,6 +19,7 @@ from accent.losses.outputs import RowOutputs, join_rows, row_outputs
 from accent.model.encoder import EnhancedAccentEncoder
 from accent.model.normalisation import VoiceStatistics
 from launch.clock import StepClock
+from launch.precision import Precision, autocast
 from shards.batch import Batch
 
 
@@ -43,6 +44,7 @@ class TrainingModule(nn.Module):
             reads none.
         chunk_rows: rows encoded at a time; None encodes all of a batch at once and recomputes nothing.
         compiled: encode through torch.compile: the first pass takes a minute, later ones launch fewer kernels.
+        precision: arithmetic of the encoder; the objective computes in float32 or better.
         clock: told of the parts `forward` and `loss`.
     """
 
@@ -53,12 +55,14 @@ class TrainingModule(nn.Module):
         voices: VoiceStatistics | None = None,
         chunk_rows: int | None = None,
         compiled: bool = False,
+        precision: Precision = "no",
         clock: StepClock | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.objective = objective
         self.chunk_rows = chunk_rows
+        self.precision = precision
         self.clock = StepClock() if clock is None else clock
         # No buffer: it is no part of the module's state, and DDP would broadcast it at every step.
         self._voices = voices
@@ -68,7 +72,8 @@ class TrainingModule(nn.Module):
 
     def forward(self, batch: Batch) -> TrainingOutput:
         """Compute the loss of a batch; a collective, called by every process with equally many rows."""
-        with self.clock.part("forward"):
+        # In here, where no wrapper sees it: DeepSpeed would bring a loss scale of its own.
+        with self.clock.part("forward"), autocast(self.precision, batch.frames_BTD.device):
             rows, fusion_weights_F = self._rows(batch)
         with self.clock.part("loss"):
             loss, losses = self.objective(rows, batch.accent_B, batch.speaker_B, batch.prompt_B, batch.row_valid_B)

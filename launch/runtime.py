@@ -24,7 +24,7 @@ from accelerate.utils import (
 
 from accent.errors import AccentError
 from launch.deepspeed_plugin import launched_stage, zero_plugin
-from launch.precision import DTYPES, Precision
+from launch.precision import Precision
 from launch.roll_call import sign_in
 
 SUPPORTED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.DEEPSPEED)
@@ -64,11 +64,6 @@ class Runtime:
     def is_main(self) -> bool:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
-
-    @property
-    def autocast_dtype(self) -> torch.dtype | None:
-        """Low precision of the forward pass, None for float32."""
-        return None if self.precision == "no" else DTYPES[self.precision]
 
     def highest(self, *numbers: float) -> list[float]:
         """Return the highest of each number over all processes; a collective."""

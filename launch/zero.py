@@ -29,9 +29,7 @@ SHARES = "zero"
 """Folder of DeepSpeed's own files in a checkpoint."""
 
 
-def zero_configuration(
-    stage: int, rows: int, accumulation: int, grad_clip: float, processes: int, autocast_dtype: torch.dtype | None
-) -> dict[str, Any]:
+def zero_configuration(stage: int, rows: int, accumulation: int, grad_clip: float, processes: int) -> dict[str, Any]:
     """Return DeepSpeed's configuration of a run.
 
     Args:
@@ -40,23 +38,14 @@ def zero_configuration(
         accumulation: batches a step.
         grad_clip: largest norm of the gradient.
         processes: how many.
-        autocast_dtype: low precision of the forward pass; None for float32.
     """
-    configuration: dict[str, Any] = {
+    return {
         "train_micro_batch_size_per_gpu": rows,
         "gradient_accumulation_steps": accumulation,
         "train_batch_size": rows * accumulation * processes,
         "gradient_clipping": grad_clip,
         "zero_optimization": {"stage": stage, "overlap_comm": stage > 1 and torch.cuda.is_available()},
     }
-    if autocast_dtype is not None:
-        # No "safe modules": DeepSpeed would send their gradients in low precision.
-        configuration["torch_autocast"] = {
-            "enabled": True,
-            "dtype": str(autocast_dtype).removeprefix("torch."),
-            "lower_precision_safe_modules": [],
-        }
-    return configuration
 
 
 class ZeroShares(Engine):
@@ -86,9 +75,7 @@ class ZeroShares(Engine):
         super().__init__(module, config, runtime, accumulation, clock)
         accelerator = runtime.accelerator
         accelerator.state.deepspeed_plugin.deepspeed_config.update(
-            zero_configuration(
-                runtime.zero_stage, rows, accumulation, config.grad_clip, runtime.processes, runtime.autocast_dtype
-            )
+            zero_configuration(runtime.zero_stage, rows, accumulation, config.grad_clip, runtime.processes)
         )
         accelerator.gradient_accumulation_steps = accumulation
         optimizer = build_optimizer(module, config, fused=runtime.device.type == "cuda")

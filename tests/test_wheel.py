@@ -47,7 +47,7 @@ def test_the_wheel_runs_away_from_the_checkout(site, tmp_path):
     program = "import sys, launch.cli as c; print(c.__file__); sys.argv = ['accent', '--help']; c.main()"
     printed = run_there(site, tmp_path, program)
     assert printed.startswith(str(site))
-    assert all(command in printed for command in ("featurize", "inspect", "evaluate", "embed", "demo"))
+    assert all(command in printed for command in ("featurize", "inspect", "slurm", "evaluate", "embed", "demo"))
 
 
 def test_every_run_configuration_is_in_the_wheel_and_loads(site, tmp_path):

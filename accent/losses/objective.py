@@ -22,13 +22,11 @@ from accent.losses.config import LossConfig
 from accent.losses.contrastive import contrastive_loss
 from accent.losses.cross_entropy import cross_entropy_loss
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
-from accent.losses.outputs import RowOutputs, join_rows, row_outputs
+from accent.losses.outputs import RowOutputs
 from accent.losses.rows import PairRule, RowLoss, Rows
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
 from accent.model.blocks import full_precision
-
-__all__ = ["AccentObjective", "RowOutputs", "gather_rows", "join_rows", "row_outputs"]
 
 
 class AccentObjective(nn.Module):
