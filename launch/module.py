@@ -68,7 +68,7 @@ class TrainingModule(nn.Module):
         self._voices = voices
         # The function, not the module: that would be a second name for every weight, and validation, whose shapes
         # change, goes on without compiling.  Training has one shape only.
-        self._encode = torch.compile(encoder.forward, dynamic=False) if compiled else encoder
+        self._compiled = torch.compile(encoder.forward, dynamic=False) if compiled else None
 
     def forward(self, batch: Batch) -> TrainingOutput:
         """Compute the loss of a batch; a collective, called by every process with equally many rows."""
@@ -89,5 +89,6 @@ class TrainingModule(nn.Module):
 
     def _chunk(self, batch: Batch) -> tuple[RowOutputs, Tensor]:
         voices = None if self._voices is None else self._voices.rows(batch.speaker_B)
-        output = self._encode(batch.frames_BTD, batch.valid_BT, voices)
+        encode = self.encoder if self._compiled is None else self._compiled
+        output = encode(batch.frames_BTD, batch.valid_BT, voices)
         return row_outputs(output, batch.row_valid_B), output.fusion_weights_F.detach()

@@ -54,14 +54,18 @@ def last_weights(run: Path) -> dict[str, torch.Tensor]:
 
 
 def launch_several(
-    words: list[str], processes: int = 2, program: tuple[str, ...] = ("-m", "launch.train"), **options: Any
+    words: list[str],
+    processes: int = 2,
+    program: tuple[str, ...] = ("-m", "launch.train"),
+    launcher: str = "cpu.yaml",
+    **options: Any,
 ) -> subprocess.Popen[str]:
     """Start processes by `accelerate launch`, as a user would, in a process group of their own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(REPOSITORY)}
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "ACCELERATE_USE_CPU"):
         environment.pop(name, None)
     command = [sys.executable, "-m", "accelerate.commands.launch"]
-    command += ["--config_file", str(REPOSITORY / "configs" / "accelerate" / "cpu.yaml")]
+    command += ["--config_file", str(REPOSITORY / "configs" / "accelerate" / launcher)]
     command += ["--num_processes", str(processes), *program, *words]
     return subprocess.Popen(
         command,

@@ -92,6 +92,19 @@ def test_three_processes_that_go_on_have_the_same_weights_bit_for_bit(shards, tm
     assert_same_weights(whole, resumed)
 
 
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_the_zero_files_start_what_they_say(shards, tmp_path, stage):
+    config = tmp_path / "run.yaml"
+    write_config(small_config(tmp_path / "run", shards, "epochs=1"), config)
+    job = launch_several([str(config)], launcher=f"zero{stage}.yaml")
+    output, errors = job.communicate(timeout=200)  # the first on a machine compiles an operator of DeepSpeed's
+    assert (
+        f"training on 2 processes, backend gloo, device cpu (1 threads each), precision bf16, ZeRO stage {stage}"
+        in (output)
+    ), errors
+    assert "trained 3 steps" in output
+
+
 def test_a_global_batch_that_two_processes_cannot_share_is_one_line(shards, tmp_path):
     run = tmp_path / "run"
     words = ["configs/demo.yaml", f"run={run}", f"shards={shards}", "batch.accents_per_batch=1"]
