@@ -86,7 +86,7 @@ class CheckpointConfig:
     """When the whole state of a run is saved, and how many savings are kept."""
 
     every_steps: int = 500
-    """Steps between checkpoints; one is also saved after each validation, at the end, and on Ctrl-C."""
+    """Steps between checkpoints; one is also saved after each validation, at the end, and when a signal comes."""
     keep_last: int = 2
     """How many of the newest checkpoints stay; the one with the best validation stays as well."""
 

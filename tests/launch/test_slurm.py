@@ -209,10 +209,12 @@ class Job:
 
     Args:
         folder: where it runs; the run folder is `run` in it.
+        bash_seconds: how long the job has been running already.
         stand_ins: shell texts of programs; those left out do what Slurm does when only the training fails.
     """
 
-    def __init__(self, folder: Path, **stand_ins: str) -> None:
+    def __init__(self, folder: Path, bash_seconds: int = 0, **stand_ins: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.run = folder / "run"
         note = f'echo "$(basename "$0") $*" >> {folder}/calls\n'
         texts = {
@@ -231,7 +233,13 @@ class Job:
         environment |= {"SLURM_NNODES": "2", "SLURM_CPUS_PER_TASK": "4"}
         script = render(dataclasses.replace(EXAMPLE, run=str(self.run)))
         done = subprocess.run(
-            ["bash"], input=script, env=environment, cwd=folder, capture_output=True, text=True, timeout=30
+            ["bash"],
+            input=f"SECONDS={bash_seconds}\n{script}",
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=30,
         )
         self.status, self.errors = done.returncode, done.stderr
         calls = folder / "calls"
@@ -281,6 +289,13 @@ def test_a_signal_is_passed_on_once_and_training_is_waited_for(tmp_path, number)
     job = Job(tmp_path, srun=tell + SAVED)
     assert (tmp_path / "saved").exists() and job.requeued
     assert [call for call in job.calls if call.startswith("scancel")] == ["scancel --signal=TERM 25000"]
+
+
+def test_a_job_preempted_before_training_could_hear_of_it_begins_again(tmp_path):
+    job = Job(tmp_path, srun="kill -USR1 $PPID; sleep 0.3; exit 1")
+    assert job.status == 1 and job.requeued
+    later = Job(tmp_path / "later", bash_seconds=60, srun="kill -USR1 $PPID; sleep 0.3; exit 1")
+    assert later.status == 1 and not later.requeued
 
 
 def test_a_finished_training_has_status_0_even_if_it_was_told_to_stop(tmp_path):
