@@ -236,8 +236,7 @@ class Loop:
     def _agree(self, loss: torch.Tensor, stop: StopRequest, fault: bool) -> "_Agreed":
         """Bring all processes to one mind before the optimizer steps: is all well, does anyone have to stop?"""
         fault = fault or (self.checkpoints is not None and self.checkpoints.failed())
-        bad_loss = not bool(torch.isfinite(loss.detach()))
-        worst = self.runtime.highest(float(bad_loss), float(stop.number), float(fault))
+        worst = self.runtime.highest(~torch.isfinite(loss.detach()), float(stop.number), float(fault))
         return _Agreed(bool(worst[0]), int(worst[1]), bool(worst[2]))
 
     def _not_finite(self, step: int, what: str) -> EveryRankError:

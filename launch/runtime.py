@@ -65,12 +65,14 @@ class Runtime:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    def highest(self, *numbers: float) -> list[float]:
-        """Return the highest of each number over all processes; a collective."""
-        if self.processes == 1:
-            return list(numbers)
-        held = torch.tensor(numbers, dtype=torch.float32, device=self.device)
-        torch.distributed.all_reduce(held, op=torch.distributed.ReduceOp.MAX)
+    def highest(self, *numbers: float | torch.Tensor) -> list[float]:
+        """Return the highest of each number over all processes; a collective.
+
+        Numbers that lie on the device are waited for once, at the end.
+        """
+        held = torch.stack([torch.as_tensor(number, dtype=torch.float32, device=self.device) for number in numbers])
+        if self.processes > 1:
+            torch.distributed.all_reduce(held, op=torch.distributed.ReduceOp.MAX)
         return held.tolist()
 
 

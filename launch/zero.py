@@ -4,8 +4,9 @@ Only where they lie differs: weights are float32 and the forward pass runs under
 so that a step computes the same.  DeepSpeed's configuration is generated here from ours, with nothing left to "auto".
 DeepSpeed itself leaves a step out, on all processes, if the gradient's norm is not finite.
 
-Cost: stage 1 and 2 move as many bytes as DistributedDataParallel, stage 3 half as many again; Adam's moments, two
-thirds of a float32 model's training state, shrink by the number of processes from stage 1 on.
+Cost: Adam's moments, half of a float32 model's training state, shrink by the number of processes from stage 1 on.
+Each process sends as many bytes a step as under DistributedDataParallel in stage 3, though in many small pieces, and half
+as many again in stages 1 and 2 (counted by `tests.benchmarks.scaling`).
 
 Source: Rajbhandari et al. 2020, "ZeRO: Memory optimizations toward training trillion parameter models", SC20.
 """
@@ -78,7 +79,7 @@ class ZeroShares(Engine):
             zero_configuration(runtime.zero_stage, rows, accumulation, config.grad_clip, runtime.processes)
         )
         accelerator.gradient_accumulation_steps = accumulation
-        optimizer = build_optimizer(module, config, fused=runtime.device.type == "cuda")
+        optimizer = build_optimizer(module, config)
         self.wrapped, self.optimizer = accelerator.prepare(module, optimizer)
         self._set_scale()
 

@@ -21,7 +21,6 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -41,6 +40,7 @@ from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
 from tests.accent.live_bytes import LiveBytes
 from tests.accent.loss_rows import full_matrix
+from tests.benchmarks.device import device_name, synchronize
 
 EMBEDDING, ACCENTS, SPEAKERS, WORLD = 192, 24, 96, 8
 GLOBAL_BATCHES = (1024, 4096, 16384, 65536)
@@ -88,7 +88,7 @@ def main(
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console = Console()
-    table = Table(title=f"One rank's loss on {device_name(device, threads)}, float32; tile {CONFIG.tile}")
+    table = Table(title=f"One rank's loss on {device_name(device)}, float32; tile {CONFIG.tile}")
     for heading in ("loss", "form"):
         table.add_column(heading)
     for heading in ("anchors x keys", "forward ms", "backward ms", "peak MB", "kept MB"):
@@ -217,27 +217,12 @@ def forget_gradients(given: tuple[Rows, Rows, Tensor]) -> None:
         leaf.grad = None
 
 
-def synchronize(device: torch.device) -> None:
-    """Wait for a GPU to finish."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def free_bytes(device: torch.device) -> int:
     """Return how much memory is left."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return torch.cuda.mem_get_info(device)[0]
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def device_name(device: torch.device, threads: int) -> str:
-    """Return what a reader needs to know of the machine."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    facts = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [fact.split(":")[1].strip() for fact in facts if fact.startswith("model name")]
-    return f"{models[0] if models else 'an unknown processor'}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 if __name__ == "__main__":
