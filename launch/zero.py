@@ -5,8 +5,8 @@ so that a step computes the same.  DeepSpeed's configuration is generated here f
 DeepSpeed itself leaves a step out, on all processes, if the gradient's norm is not finite.
 
 Cost: Adam's moments, half of a float32 model's training state, shrink by the number of processes from stage 1 on.
-Each process sends as many bytes a step as under DistributedDataParallel in stage 3, though in many small pieces, and half
-as many again in stages 1 and 2 (counted by `tests.benchmarks.scaling`).
+In stage 3 each process sends as many bytes a step as under DistributedDataParallel, though in many small pieces; in
+stages 1 and 2 half as many again (counted by `tests.benchmarks.scaling`).
 
 Source: Rajbhandari et al. 2020, "ZeRO: Memory optimizations toward training trillion parameter models", SC20.
 """
