@@ -13,15 +13,10 @@ from launch import engine
 from launch.configuration import write_config
 from shards.loader import EvaluationLoader
 from tests.launch.ranks import Ranks
-from tests.launch.small_runs import assert_same_weights, last_weights, launch_several, small_config, small_shards
+from tests.launch.small_runs import assert_same_weights, last_weights, launch_several, small_config
 
 LONG = ("epochs=30", "validate_every_epochs=30", "checkpoints.every_steps=2", "monitor.every_steps=1")
 """Ninety steps, with dropout."""
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_shards(tmp_path_factory.mktemp("shards")).root
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import torch
 
 from launch.configuration import write_config
 from tests.launch.ranks import Ranks
-from tests.launch.small_runs import assert_same_weights, last_weights, small_config, small_shards
+from tests.launch.small_runs import assert_same_weights, last_weights, small_config
 
 SMOOTH = (
     "model.dropout=0",
@@ -23,11 +23,6 @@ SMOOTH = (
     "checkpoints.keep_last=9",
 )
 """Twenty-one steps."""
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_shards(tmp_path_factory.mktemp("shards")).root
 
 
 @pytest.fixture(scope="module")

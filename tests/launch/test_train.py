@@ -30,11 +30,6 @@ LAST = "step_00000018"
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_shards(tmp_path_factory.mktemp("shards")).root
-
-
-@pytest.fixture(scope="module")
 def uninterrupted(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of eighteen steps with dropout, in this process."""
     run = tmp_path_factory.mktemp("runs") / "uninterrupted"
@@ -107,6 +102,8 @@ def test_the_curves_hold_every_loss_and_measure_by_name(uninterrupted):
     tags = set(curves.Tags()["scalars"])
     names = {f"loss/{name}" for name in ("total", "contrastive", "triplet", "reconstruction", "cross_entropy")}
     names |= {f"train/{name}" for name in ("lr", "gradient_norm", "samples_per_second", "data_wait_share")}
+    names |= {"train/skipped_steps", "train/loss_scale"}
+    names |= {f"time/{part}_ms" for part in ("data_wait", "forward", "loss", "backward", "optimizer")}
     names |= {f"fusion/{name}" for name in FAMILY_NAMES}
     names |= {f"validation/{name}" for name in ("balanced_accuracy", "accuracy", "macro_f1", "cross_entropy", "spread")}
     assert names <= tags

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,13 +16,7 @@ from tests.launch.small_runs import (
     last_weights,
     launch_several,
     small_config,
-    small_shards,
 )
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_shards(tmp_path_factory.mktemp("shards")).root
 
 
 def test_two_processes_stopped_by_ctrl_c_and_started_again_equal_one(shards, tmp_path):
