@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from accent.errors import AccentError
 from accent.losses import AccentObjective
 from launch import engine
 from launch.configuration import write_config
-from shards.loader import EvaluationLoader
+from shards.loader import EvaluationLoader, TrainingLoader
 from tests.launch.ranks import Ranks
 from tests.launch.small_runs import assert_same_weights, last_weights, launch_several, small_config
 
@@ -183,6 +184,30 @@ def test_a_loss_that_is_not_finite_on_one_process_is_left_out_on_all(shards, tmp
         assert ranks.wait() == [0, 0], ranks.printed()
         assert "1 of 2 steps not finite, left out" in ranks.printed(0)
     assert all(value.isfinite().all() for value in last_weights(tmp_path / "run").values())
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+def _damaged_in_the_middle_of_a_step(rank: int) -> None:
+    genuine = TrainingLoader.steps
+
+    def steps(loader, first, last):
+        for number, batch in zip(range(first, last), genuine(loader, first, last), strict=True):
+            if rank == 1 and number == 7:
+                raise AccentError("shard-000000.tar: sample 3 is damaged")
+            yield batch
+
+    TrainingLoader.steps = steps
+
+
+def test_a_batch_that_one_process_cannot_read_within_a_step_stops_all_after_the_step_before(shards, tmp_path):
+    with started(tmp_path, shards, "accumulation=2", sabotage=_damaged_in_the_middle_of_a_step) as ranks:
+        assert ranks.wait() == [2, 2], ranks.printed()
+        assert "accent: shard-000000.tar: sample 3 is damaged" in ranks.printed(0)
+    with started(tmp_path, shards, "accumulation=2") as ranks:
+        assert ranks.wait() == [0, 0], ranks.printed()
+        assert "going on from step 3 of 12" in ranks.printed(0)
 
 
 # --- disks ------------------------------------------------------------------------------------------------------------
