@@ -158,6 +158,7 @@ class Checkpoints:
             state = read_state(folder)
             refuse_another_run(folder, state["identity"], self.identity)
             self._refuse_other_shares(folder, state)
+            _check_sizes(folder, state["files"])
         with together(self.runtime):
             try:
                 engine.load(folder)
@@ -183,8 +184,8 @@ class Checkpoints:
                 f"running; start it with --num_processes {state['processes']}"
             )
 
-    def _state(self, engine: Engine, progress: Progress) -> str:
-        state = {
+    def _state(self, engine: Engine, progress: Progress) -> dict[str, Any]:
+        return {
             "format": FORMAT,
             "progress": dataclasses.asdict(progress),
             "identity": self.identity,
@@ -192,10 +193,9 @@ class Checkpoints:
             "zero_stage": self.runtime.zero_stage,
             "loss_scale": engine.loss_scale.state(),
         }
-        return json.dumps(state, indent=1)
 
     def _write_alone(
-        self, final: Path, partial: Path, write: Callable[[Path], None], state: str, best_step: int
+        self, final: Path, partial: Path, write: Callable[[Path], None], state: dict[str, Any], best_step: int
     ) -> None:
         with self._told(final):
             self._begin(partial)
@@ -207,23 +207,36 @@ class Checkpoints:
         """Turn a disk that refuses into one line."""
         try:
             yield
-        except (OSError, SafetensorError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:  # torch.save makes a RuntimeError of a full disk
             found = complete_checkpoints(self.folder)
             last = f"the last good one is {found[-1]}" if found else "there is no earlier one"
-            raise AccentError(f"{final}: cannot save a checkpoint ({error}); {last}") from error
+            reason = str(error).strip().splitlines()[0]
+            raise AccentError(f"{final}: cannot save a checkpoint ({reason}); see to the disk; {last}") from error
 
     def _begin(self, partial: Path) -> None:
         for leftover in self.folder.glob(f".step_*{PARTIAL}"):
             shutil.rmtree(leftover)
         partial.mkdir(parents=True)
 
-    def _finish(self, final: Path, partial: Path, state: str, best_step: int) -> None:
-        (partial / "state.json").write_text(state, encoding="utf-8")
+    def _finish(self, final: Path, partial: Path, state: dict[str, Any], best_step: int) -> None:
+        files = {str(file.relative_to(partial)): file.stat().st_size for file in partial.rglob("*") if file.is_file()}
+        (partial / "state.json").write_text(json.dumps({**state, "files": files}, indent=1), encoding="utf-8")
         replace_folder(partial, final)
         for old in complete_checkpoints(self.folder)[: -self.keep_last]:
             if old.name != f"step_{best_step:08d}":
                 # Renamed first: killed while deleting, it would leave a torn folder under a checkpoint's name.
                 shutil.rmtree(old.rename(old.with_name(f".{old.name}{PARTIAL}")))
+
+
+def _check_sizes(folder: Path, sizes: Mapping[str, int]) -> None:
+    """Raise `AccentError` if a file is not as long as it was: under ZeRO one process would fail amid a collective."""
+    for name, size in sizes.items():
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != size:
+            found = f"{file.stat().st_size} bytes long" if file.is_file() else "missing"
+            raise AccentError(
+                f"{file}: {found}, {size} bytes were written; delete {folder} to go on from the one before"
+            )
 
 
 def complete_checkpoints(folder: Path) -> list[Path]:

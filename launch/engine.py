@@ -61,7 +61,7 @@ class Engine(ABC):
         self.module, self.config, self.runtime, self.accumulation, self.clock = (
             module, config, runtime, accumulation, clock,
         )  # fmt: skip
-        self.loss_scale = LossScale(runtime.precision)
+        self.loss_scale = LossScale(runtime.precision, runtime.processes)
 
     @abstractmethod
     def accumulate(self, batch: Batch, last: bool) -> TrainingOutput:
@@ -125,16 +125,16 @@ class WholeCopies(Engine):
         with nullcontext() if last else self.runtime.accelerator.no_sync(self.wrapped):
             output: TrainingOutput = self.wrapped(batch)
             with self.clock.part("backward"):
-                (poisoned(output.loss) * (self.loss_scale.value / self.accumulation)).backward()
+                (poisoned(output.loss) * (self.loss_scale.factor / self.accumulation)).backward()
         return output
 
     def step(self, lr: float) -> Stepped:
         """Unscale, clip, update."""
         with self.clock.part("optimizer"):
             set_learning_rate(self.optimizer, lr)
-            if self.loss_scale.value != 1.0:
+            if self.loss_scale.factor != 1.0:
                 gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
-                torch._foreach_mul_(gradients, 1 / self.loss_scale.value)
+                torch._foreach_mul_(gradients, 1 / self.loss_scale.factor)
             norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip))
             # Gradients are the same on every process by now, so all of them decide alike.
             applied = norm < float("inf")

@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple, NoReturn
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from accent.embedder import save_model
 from accent.errors import AccentError
@@ -134,9 +135,10 @@ class Loop:
             Interrupted: a signal came; the state was saved at the end of the step.
         """
         resumed = self._resume() if resume else False
-        if self.run_folder is not None and self.runtime.is_main:
-            clear_preempted(self.run_folder)
-        monitor = self._monitor()
+        with together(self.runtime):
+            if self.run_folder is not None and self.runtime.is_main:
+                clear_preempted(self.run_folder)
+            monitor = self._monitor()
         if resumed:
             monitor.note(f"going on from step {self.progress.step} of {self.config.total_steps}")
         try:
@@ -227,8 +229,9 @@ class Loop:
     def _stop_within_a_step(self, fault: AccentError | None, monitor: Monitor) -> None:
         """Raise on all processes if some of them cannot read a batch that is not the first of its step."""
         if self.runtime.highest(float(fault is not None))[0]:
-            self._save(monitor)
-            self._finish_saving()
+            if self.progress.step:
+                self._save(monitor)
+                self._finish_saving()
             with together(self.runtime):
                 if fault is not None:
                     raise fault
@@ -288,12 +291,17 @@ class Loop:
             return
         with together(self.runtime), self.engine.whole_weights():
             if self.runtime.is_main:
-                save_model(self.encoder, self.run_folder / "model", self.feature_config)
+                folder = self.run_folder / "model"
+                try:
+                    save_model(self.encoder, folder, self.feature_config)
+                except (OSError, SafetensorError) as error:
+                    raise AccentError(f"{folder}: cannot be written ({error}); see to the disk") from error
 
     def _save(self, monitor: Monitor) -> None:
         if self.checkpoints is not None:
             self.checkpoints.save(self.engine, self.progress)
-        monitor.flush()
+        with together(self.runtime):
+            monitor.flush()
 
     def _finish_saving(self) -> None:
         if self.checkpoints is not None:

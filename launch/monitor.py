@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from accent.errors import AccentError
 from launch.clock import StepClock
 from launch.configuration import MonitorConfig
 
@@ -66,7 +67,10 @@ class Monitor:
         self.total_steps = total_steps
         self._writer = None
         if folder is not None and speaks:
-            self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
+            try:
+                self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
+            except OSError as error:
+                raise AccentError(f"{folder}: cannot be written ({error}); give another folder: run=...") from error
         self._console = Console(highlight=False, soft_wrap=True)
         self._bar = self._start_bar(first_step) if speaks and self._console.is_terminal else None
         self._begin_interval()
@@ -87,6 +91,9 @@ class Monitor:
             report: what became of it.
             clock: asked now and then where the time went.
         """
+        due = report.step % self.config.every_steps == 0 or report.step == self.total_steps
+        # On every process, or the others would hold a GPU's events for ever.
+        parts = clock.take() if due else {}
         if not self.speaks:
             return
         self._steps += 1
@@ -95,8 +102,8 @@ class Monitor:
             self._norms.append(report.gradient_norm)
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=report.step)
-        if report.step % self.config.every_steps == 0 or report.step == self.total_steps:
-            self._point(report, clock.take())
+        if due:
+            self._point(report, parts)
 
     def validation(self, step: int, metrics: Mapping[str, float], best: bool, seconds: float) -> None:
         """Take note of a validation; its time does not count as training time."""
@@ -116,7 +123,10 @@ class Monitor:
     def flush(self) -> None:
         """Bring the curves to the disk."""
         if self._writer is not None:
-            self._writer.flush()
+            try:
+                self._writer.flush()
+            except OSError as error:
+                raise AccentError(f"TensorBoard's curves cannot be written ({error}); see to the disk") from error
 
     def close(self) -> None:
         """End the bar and the curves; safe to call twice."""

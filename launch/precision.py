@@ -21,6 +21,10 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
 class LossScale:
     """The factor the loss is multiplied by, and the gradients divided by: 1 but for fp16.
 
+    Args:
+        precision: arithmetic of the forward pass.
+        processes: how many share the global batch.
+
     It halves when a gradient overflows, and doubles after `GROWTH_STEPS` steps without.  Plain numbers, because the
     gradients of ZeRO lie with DeepSpeed, where `torch.amp.GradScaler` cannot look; the rule is the scaler's.
 
@@ -30,12 +34,22 @@ class LossScale:
     START = 2.0**16
     GROWTH_STEPS = 2000
 
-    def __init__(self, precision: Precision) -> None:
+    def __init__(self, precision: Precision, processes: int = 1) -> None:
+        self._processes = processes
         self.dynamic = precision == "fp16"
         """Whether overflows are to be expected."""
         self.value = self.START if self.dynamic else 1.0
-        """The factor."""
+        """The factor of the global batch's mean loss."""
         self._steps_since_change = 0
+
+    @property
+    def factor(self) -> float:
+        """What a process multiplies its loss by, and gradients are divided by after they were averaged.
+
+        A process's loss counts its rows as many times as there are processes, so that the mean of gradients is right:
+        without dividing here, the more processes the sooner fp16 would overflow.
+        """
+        return self.value / self._processes if self.dynamic else 1.0
 
     def update(self, overflowed: bool) -> None:
         """Take note of a step: did its gradient overflow?"""
@@ -47,11 +61,11 @@ class LossScale:
         elif self._steps_since_change == self.GROWTH_STEPS:
             self.value, self._steps_since_change = 2 * self.value, 0
 
-    def state(self) -> dict[str, float]:
-        """Return what a checkpoint keeps."""
-        return {"value": self.value, "steps_since_change": self._steps_since_change}
+    def state(self) -> dict[str, float] | None:
+        """Return what a checkpoint keeps; nothing but for fp16."""
+        return {"value": self.value, "steps_since_change": self._steps_since_change} if self.dynamic else None
 
-    def restore(self, state: dict[str, float]) -> None:
+    def restore(self, state: dict[str, float] | None) -> None:
         """Take over a checkpoint's state; a run that goes on in another precision begins with a fresh scale."""
-        if self.dynamic and state["value"] != 1.0:
+        if self.dynamic and state is not None:
             self.value, self._steps_since_change = state["value"], int(state["steps_since_change"])

@@ -51,8 +51,9 @@ def run_main(job: Callable[[], None], debug: bool) -> int:
         _say("interrupted; what was saved before is whole", False, rank == 0)
         return 130
     except RuntimeError as error:
-        # What torch raises when a peer is gone is not told apart from other faults but by its text.
-        missing = missing_processes() if _met() else []
+        # Only for faults of a collective: after a fault of this process's own, the others would be called missing while
+        # they wait for it.
+        missing = missing_processes() if _met() and _of_a_collective(error) else []
         if not missing:
             raise
         reason = str(error).strip().splitlines()[0]
@@ -78,6 +79,11 @@ def leave(status: int) -> NoReturn:
     if _met():
         os._exit(status)
     sys.exit(status)
+
+
+def _of_a_collective(error: RuntimeError) -> bool:
+    """Whether torch raised it because processes could not talk; gloo's faults have no class, but name their file."""
+    return isinstance(error, torch.distributed.DistError) or "/gloo/" in str(error)
 
 
 def _met() -> bool:

@@ -42,7 +42,7 @@ def missing_processes() -> list[str]:
         ]
     except (RuntimeError, ConnectionError):
         # The store itself is gone, and with it whoever kept it.
-        return ["process 0, or the launcher that started it,"]
+        return ["process 0 or the launcher that started it"]
 
 
 def _store() -> dist.Store:

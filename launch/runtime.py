@@ -200,13 +200,12 @@ def describe(runtime: Runtime, rows: int, accumulation: int, chunk_rows: int | N
     machines = count // int(os.environ.get("LOCAL_WORLD_SIZE", count))
     where = f" on {machines} machines" if machines > 1 else ""
     precision = {"no": "float32"}.get(runtime.precision, runtime.precision)
-    parts = [f"{count} processes" if count > 1 else "", f"{accumulation} batches" if accumulation > 1 else ""]
-    made_of = "".join(f" x {part}" for part in parts if part)
     chunks = f", encoded {chunk_rows} rows at a time" if chunk_rows is not None and chunk_rows < rows else ""
     return (
         f"training on {count} process{'es' if count > 1 else ''}{where}, backend {backend}, device {device.type} "
         f"({name}), precision {precision}, ZeRO {f'stage {runtime.zero_stage}' if runtime.zero_stage else 'off'}, "
-        f"global batch {rows * count * accumulation}{f' = {rows} rows{made_of}' if made_of else ''}{chunks}, "
+        f"global batch {rows * count}{f' = {rows} rows x {count} processes' if count > 1 else ''}"
+        f"{f', {accumulation} of them a step' if accumulation > 1 else ''}{chunks}, "
         f"{parameters / 1e6:.2f} M parameters"
     )
 

@@ -86,4 +86,7 @@ def mark_preempted(run: Path, step: int) -> None:
 
 def clear_preempted(run: Path) -> None:
     """Remove the file: the run goes on."""
-    (run / PREEMPTED).unlink(missing_ok=True)
+    try:
+        (run / PREEMPTED).unlink(missing_ok=True)
+    except OSError as error:
+        raise AccentError(f"{run / PREEMPTED}: cannot be removed ({error}); see to the folder") from error

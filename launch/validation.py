@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 
+from accent.errors import AccentError
 from accent.metrics import map_at_r
 from accent.metrics.classification import confusion_by_speaker, scores_of_confusion
 from accent.model.encoder import EnhancedAccentEncoder
@@ -92,18 +93,28 @@ def hear(
     parts: list[tuple[torch.Tensor, ...]] = []
     with together(runtime):
         table = voices_for(encoder, loader.shard_set, runtime.device)
-        for batch in loader:
-            (stop,) = runtime.highest(signal_number())
-            if stop:
-                encoder.train(was_training)
-                raise StoppedWhileValidating(int(stop))
-            batch = batch.to(runtime.device, non_blocking=True)
-            voices = None if table is None else table.rows(batch.speaker_B)
-            with autocast(runtime.precision, runtime.device):
-                output = encoder(batch.frames_BTD, batch.valid_BT, voices)
-            rows = (output.embedding_BE.float(), output.accent_logits_BA.float(), batch.accent_B, batch.speaker_B)
-            parts.append((*rows, batch.sample_B))
+    batches, fault = iter(loader), None
+    while True:
+        try:
+            batch = next(batches, None)
+        except AccentError as error:
+            batch, fault = None, error
+        # All processes have equally many batches, so they come to the end, or to a fault of one of them, together.
+        stop, faulty = runtime.highest(signal_number(), float(fault is not None))
+        if stop or faulty or batch is None:
+            break
+        batch = batch.to(runtime.device, non_blocking=True)
+        voices = None if table is None else table.rows(batch.speaker_B)
+        with autocast(runtime.precision, runtime.device):
+            output = encoder(batch.frames_BTD, batch.valid_BT, voices)
+        rows = (output.embedding_BE.float(), output.accent_logits_BA.float(), batch.accent_B, batch.speaker_B)
+        parts.append((*rows, batch.sample_B))
     encoder.train(was_training)
+    if stop:
+        raise StoppedWhileValidating(int(stop))
+    with together(runtime):
+        if fault is not None:
+            raise fault
     if not parts:
         nothing = np.zeros(0, np.int64)
         return Heard(np.zeros((0, 1)), np.zeros((0, 1)), nothing, nothing, nothing)

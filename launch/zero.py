@@ -139,4 +139,4 @@ class ZeroShares(Engine):
 
     def _set_scale(self) -> None:
         if self.loss_scale.dynamic:
-            self.optimizer.optimizer.override_loss_scale(self.loss_scale.value)
+            self.optimizer.optimizer.override_loss_scale(self.loss_scale.factor)

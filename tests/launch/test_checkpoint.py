@@ -97,6 +97,8 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monke
     small.save(10)
 
     def full(*_: object, **__: object) -> None:
+        if broken == "engine.torch.save":
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . No space left on device\nframe #0")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(f"launch.{broken}", full)

@@ -117,9 +117,16 @@ def test_the_scale_doubles_after_two_thousand_good_steps_and_survives_a_checkpoi
     exact.restore(scale.state())
     exact.update(overflowed=True)
     assert exact.value == 1.0
+    assert exact.state() is None
     fresh = LossScale("fp16")
     fresh.restore(exact.state())
     assert fresh.value == LossScale.START
+
+
+def test_the_scale_of_the_global_batch_does_not_know_how_many_share_it():
+    alone, one_of_four = LossScale("fp16"), LossScale("fp16", processes=4)
+    assert one_of_four.value == alone.value == 4 * one_of_four.factor
+    assert LossScale("bf16", processes=4).factor == 1.0
 
 
 def test_the_clock_adds_parts_up_and_begins_anew():

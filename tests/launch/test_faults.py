@@ -210,6 +210,43 @@ def test_a_batch_that_one_process_cannot_read_within_a_step_stops_all_after_the_
         assert "going on from step 3 of 12" in ranks.printed(0)
 
 
+def _damaged_in_the_first_validation(rank: int) -> None:
+    genuine = EvaluationLoader.__iter__
+
+    def batches(loader):
+        if rank == 1:
+            raise AccentError("shard-000000.tar: sample 5 is damaged")
+        yield from genuine(loader)
+
+    EvaluationLoader.__iter__ = batches
+
+
+def test_a_validation_that_one_process_cannot_read_ends_all_with_one_line(shards, tmp_path):
+    with started(tmp_path, shards, sabotage=_damaged_in_the_first_validation) as ranks:
+        assert ranks.wait(60) == [2, 2], ranks.printed()
+        assert ranks.printed(0).splitlines()[-1] == "accent: shard-000000.tar: sample 5 is damaged"
+
+
+def _out_of_memory_on_process_1(rank: int) -> None:
+    genuine, calls = AccentObjective.forward, []
+
+    def forward(objective, *arguments):
+        calls.append(0)
+        if rank == 1 and len(calls) == 4:
+            raise torch.OutOfMemoryError("no memory for 2 GiB")
+        return genuine(objective, *arguments)
+
+    AccentObjective.forward = forward
+
+
+def test_a_fault_of_one_process_keeps_its_traceback_and_the_others_name_that_process(shards, tmp_path):
+    with started(tmp_path, shards, sabotage=_out_of_memory_on_process_1) as ranks:
+        assert ranks.wait(60) == [1, 1]
+        assert "OutOfMemoryError: no memory for 2 GiB" in ranks.printed(1)
+        assert "lost process" not in ranks.printed(1)
+        assert "accent: process 0: lost process 1 (pid " in ranks.printed(0)
+
+
 # --- disks ------------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +266,20 @@ def test_a_full_disk_in_the_background_ends_all_and_leaves_the_last_good_checkpo
     with started(tmp_path, shards, *LONG, sabotage=_full_disk_at_the_second_checkpoint) as ranks:
         assert ranks.wait() == [2, 2], ranks.printed()
         line = ranks.printed(0).splitlines()[-1]
-    assert "step_00000004: cannot save a checkpoint ([Errno 28] No space left on device); the last good one is" in line
+    assert (
+        "step_00000004: cannot save a checkpoint ([Errno 28] No space left on device); see to the disk; the last"
+        in line
+    )
     assert line.endswith("step_00000002")
     assert saved_steps(tmp_path / "run") == ["step_00000002"]
+
+
+def test_a_torn_share_is_named_by_all_processes(shards, tmp_path):
+    words = ("epochs=2", "validate_every_epochs=2")
+    with started(tmp_path, shards, *words, zero_stage=3) as ranks:
+        assert ranks.wait() == [0, 0], ranks.printed()
+    share = next((tmp_path / "run" / "checkpoints" / "step_00000006" / "zero").glob("*rank_1*optim*"))
+    share.write_bytes(share.read_bytes()[:1000])
+    with started(tmp_path, shards, *words, zero_stage=3) as ranks:
+        assert ranks.wait(60) == [2, 2], ranks.printed()
+        assert f"{share.name}: 1000 bytes long, " in ranks.printed(0)

@@ -113,7 +113,6 @@ def test_accumulated_batches_and_their_clipped_gradient_mean_the_same_in_every_m
     words = [*SMOOTH, "accumulation=2", "optimizer.grad_clip=0.5"]
     train(tmp_path / "one.yaml", tmp_path / "one", shards, *words)
     train(tmp_path / "two.yaml", tmp_path / "two", shards, *words, processes=2, zero_stage=stage)
-    assert last_weights(tmp_path / "one").keys()
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-6
 
 
