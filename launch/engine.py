@@ -58,9 +58,8 @@ class Engine(ABC):
     def __init__(
         self, module: TrainingModule, config: OptimizerConfig, runtime: Runtime, accumulation: int, clock: StepClock
     ) -> None:
-        self.module, self.config, self.runtime, self.accumulation, self.clock = (
-            module, config, runtime, accumulation, clock,
-        )  # fmt: skip
+        self.module, self.config, self.runtime = module, config, runtime
+        self.accumulation, self.clock = accumulation, clock
         self.loss_scale = LossScale(runtime.precision, runtime.processes)
 
     @abstractmethod
@@ -74,7 +73,14 @@ class Engine(ABC):
 
     @abstractmethod
     def step(self, lr: float) -> Stepped:
-        """Apply the gradient accumulated, or leave it out if it is not finite; either way it is gone afterwards."""
+        """Apply the gradient accumulated, or leave it out if it is not finite; either way it is gone afterwards.
+
+        Args:
+            lr: learning rate of this step.
+
+        Returns:
+            The gradient's norm, and whether it was applied: the same on every process.
+        """
 
     @abstractmethod
     def settle(self, batch: Batch) -> None:

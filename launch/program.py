@@ -20,6 +20,7 @@ from launch.runtime import EveryRankError
 from launch.stopping import TEMPORARY_FAILURE, Interrupted
 
 LOST = 1
+"""Status of a process whose collective failed because another is gone."""
 
 
 def run_main(job: Callable[[], None], debug: bool) -> int:
