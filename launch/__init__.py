@@ -1,11 +1,11 @@
 """Launch: training, evaluating and showing the whole system at work."""
 
-from accent.exports import lazy
+from accent.lazy import lazy
 
 __getattr__, __all__ = lazy(
     __name__,
     {
-        "extract_embeddings": "launch.evaluate",
-        "train_accent_encoder": "launch.training",
+        "extract_embeddings": "launch.evaluation.evaluate",
+        "train_accent_encoder": "launch.training.run",
     },
 )

@@ -62,10 +62,10 @@ def featurize(
     With --part, several machines fill one folder that all of them see; then `accent shards merge SHARDS`.
     """
     from accent.configuration import load
-    from launch.configuration import find_config
-    from shards.featurize import FeatureProcessor, FeaturizeConfig, Share
-    from shards.inspect import describe
-    from shards.manifest import MANIFEST_NAME
+    from launch.run_config import find_config
+    from shards.shard_set.manifest import MANIFEST_NAME
+    from shards.shard_set.summary import describe
+    from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Share
 
     # Where there is no terminal for a progress bar, the processor logs a line at the start and one at the end.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -89,8 +89,8 @@ def merge(
     shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder in which every part was made.")],
 ) -> None:
     """Make the manifest of a shard set whose parts are all there; the same bytes as one machine would write."""
-    from shards.inspect import describe
-    from shards.merge import merge as merge_shards
+    from shards.shard_set.summary import describe
+    from shards.writing.merge import merge as merge_shards
 
     _show(describe(merge_shards(shards), brief=True))
 
@@ -101,9 +101,9 @@ def inspect(
     verify: Annotated[bool, typer.Option("--verify", help="Read every shard and check its sha256.")] = False,
 ) -> None:
     """Print what is in a shard set: counts, hours, speakers by accent, columns, refused inputs."""
-    from shards.inspect import describe
-    from shards.inspect import verify as check
-    from shards.manifest import ShardSet
+    from shards.shard_set.manifest import ShardSet
+    from shards.shard_set.summary import describe
+    from shards.shard_set.summary import verify as check
 
     shard_set = ShardSet.open(shards)
     _show(describe(shard_set))
@@ -139,7 +139,7 @@ def slurm(
 
     It is configs/slurm/train.sbatch, filled in; that folder has job scripts of featurizing and evaluation too.
     """
-    from launch.files import write_text
+    from accent.files import write_text
     from launch.slurm import plan_job, render
     from launch.slurm import submit as submit_script
 
@@ -174,7 +174,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a run on speakers it never saw: tables, one JSON, pictures."""
-    from launch.evaluate import evaluate_run
+    from launch.evaluation.evaluate import evaluate_run
 
     result = evaluate_run(run, shards, split=split, output=output, training_shards=training_shards)
     _show(result.table)
@@ -188,7 +188,7 @@ def embed(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .npz file to write.")],
 ) -> None:
     """Write the accent embeddings of sound files or of a shard set to an .npz file."""
-    from launch.embed import embed_input
+    from launch.extraction.embed import embed_input
 
     embed_input(run, source, output)
 

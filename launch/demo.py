@@ -18,10 +18,10 @@ import torch
 from rich.console import Console
 
 from accent.errors import AccentError
-from launch.configuration import PACKAGED
-from launch.evaluate import evaluate_run
-from shards.corpora.demo import make_demo_corpus
-from shards.featurize import FeatureProcessor
+from launch.evaluation.evaluate import evaluate_run
+from launch.run_config import PACKAGED
+from shards.corpora.synthetic.demo import make_demo_corpus
+from shards.writing.processor import FeatureProcessor
 
 
 def run_demo(folder: Path) -> None:

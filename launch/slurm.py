@@ -16,7 +16,7 @@ from pathlib import Path
 
 from accent.configuration import load
 from accent.errors import AccentError
-from launch.configuration import PACKAGED, RunConfig, find_config
+from launch.run_config import PACKAGED, RunConfig, find_config
 
 SCRIPT = PACKAGED / "slurm" / "train.sbatch"
 SHORTEST_SECONDS = 300

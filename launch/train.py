@@ -5,7 +5,7 @@
 
 Status 0: trained; 2: a fault to mend, told in one line; 75: stopped by SIGTERM, saved; 130: by Ctrl-C, saved.
 `accelerate launch` and torchrun turn every status but 0 into 1, and print a report of their own after our line.
-Cost: the imports take about 5 s; then steps (`launch.loop`).
+Cost: the imports take about 5 s; then steps (`launch.training.trainer`).
 """
 
 import argparse
@@ -19,7 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from accent.errors import AccentError
-from launch.stopping import StopRequest
+from launch.runtime.signals import StopRequest
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,9 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The status to exit with.
     """
     from accent.configuration import load
-    from launch.configuration import RunConfig, find_config
-    from launch.program import run_main
-    from launch.training import train_run
+    from launch.run_config import RunConfig, find_config
+    from launch.runtime.exit_status import run_main
+    from launch.training.run import train_run
 
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = _Parser(prog="launch.train", description="Train an accent encoder.")
@@ -72,7 +72,7 @@ if __name__ == "__main__":
     # imports take seconds, and a Ctrl-C in them would end in a traceback of theirs.
     with StopRequest((signal.SIGTERM,)):
         signal.signal(signal.SIGINT, _interrupted_early)
-        leave = import_module("launch.program").leave
-        import_module("launch.training")
+        leave = import_module("launch.runtime.exit_status").leave
+        import_module("launch.training.run")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         leave(main())

@@ -1,15 +1,15 @@
 """Shards: corpus to tar shards to batches.  Knows the features; knows no model."""
 
-from accent.exports import lazy
+from accent.lazy import lazy
 
 __getattr__, __all__ = lazy(
     __name__,
     {
-        "EvaluationLoader": "shards.loader",
-        "FeatureProcessor": "shards.featurize",
-        "ShardSet": "shards.manifest",
-        "TrainingLoader": "shards.loader",
+        "EvaluationLoader": "shards.loading.loader",
+        "FeatureProcessor": "shards.writing.processor",
+        "ShardSet": "shards.shard_set.manifest",
+        "TrainingLoader": "shards.loading.loader",
         "open_corpus": "shards.corpora",
-        "open_shards": "shards.streaming",
+        "open_shards": "shards.streaming.loader",
     },
 )

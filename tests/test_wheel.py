@@ -53,7 +53,7 @@ def test_the_wheel_runs_away_from_the_checkout(site, tmp_path):
 def test_every_run_configuration_is_in_the_wheel_and_loads(site, tmp_path):
     program = (
         "from accent.configuration import load\n"
-        "from launch.configuration import PACKAGED, RunConfig, find_config\n"
+        "from launch.run_config import PACKAGED, RunConfig, find_config\n"
         "names = sorted(path.name for path in PACKAGED.glob('*.yaml'))\n"
         "[load(RunConfig, find_config(f'configs/{name}')) for name in names]\n"
         "print(PACKAGED, *names)"

@@ -6,7 +6,7 @@ The defaults are Praat's where Praat has one.  Cost: none.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from accent.audio import AudioConfig
+from accent.audio.prepare import AudioConfig
 from accent.features.schema import FRAMES_PER_SECOND, SAMPLE_RATE
 
 

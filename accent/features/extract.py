@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accent.audio import AudioConfig, Speech, prepare_speech
-from accent.features.analysis import Backend
+from accent.audio.prepare import AudioConfig, Speech, prepare_speech
+from accent.features.backend import Backend
 from accent.features.config import FeatureConfig
 from accent.features.phones import phone_ids_on_grid
 from accent.features.schema import N_COLUMNS, SAMPLE_RATE
@@ -74,7 +74,7 @@ def extract(
         Frames of the kept region, the phone of each frame, and the utterance's values.
 
     >>> from pathlib import Path
-    >>> from accent.audio import load_speech
+    >>> from accent.audio.prepare import load_speech
     >>> config = FeatureConfig()
     >>> features = extract(load_speech(Path("speech.wav"), config.audio), config)  # doctest: +SKIP
     >>> features.frames_TD.shape  # doctest: +SKIP

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from accent.losses.cross_entropy import cross_entropy_loss
-from accent.losses.rows import RowLoss
-from accent.model.blocks import full_precision
+from accent.losses.pairs import RowLoss
+from accent.model.layers import full_precision
 
 LEAST_SINE = 1e-3
 """Sines of the angle below this count as this: at 0 the slope of cos(theta + m) over cos(theta) is infinite, and the

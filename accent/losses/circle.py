@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from accent.losses.cross_entropy import cross_entropy_loss
-from accent.losses.rows import RowLoss
-from accent.model.blocks import full_precision
+from accent.losses.pairs import RowLoss
+from accent.model.layers import full_precision
 
 
 def circle_loss(logits_BA: Tensor, accent_B: Tensor, valid_B: Tensor, scale: float, margin: float) -> RowLoss:

@@ -14,8 +14,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from accent.losses.blocks import sum_over_blocks
-from accent.losses.rows import PairRule, RowLoss, Rows, pair_masks
+from accent.losses.pair_blocks import sum_over_blocks
+from accent.losses.pairs import PairRule, RowLoss, Rows, pair_masks
 
 
 def contrastive_loss(anchors: Rows, keys: Rows, temperature: Tensor, rule: PairRule, tile: int) -> RowLoss:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from accent.losses.rows import RowLoss
-from accent.model.blocks import full_precision
+from accent.losses.pairs import RowLoss
+from accent.model.layers import full_precision
 
 
 def cross_entropy_loss(logits_BA: Tensor, accent_B: Tensor, valid_B: Tensor, label_smoothing: float) -> RowLoss:

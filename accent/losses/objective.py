@@ -17,16 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from accent.losses.angular_margin import angular_margin_loss
+from accent.losses.chunks import RowOutputs
 from accent.losses.circle import circle_loss
 from accent.losses.config import LossConfig
 from accent.losses.contrastive import contrastive_loss
 from accent.losses.cross_entropy import cross_entropy_loss
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
-from accent.losses.outputs import RowOutputs
-from accent.losses.rows import PairRule, RowLoss, Rows
+from accent.losses.pairs import PairRule, RowLoss, Rows
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
-from accent.model.blocks import full_precision
+from accent.model.layers import full_precision
 
 
 class AccentObjective(nn.Module):

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from accent.losses.rows import RowLoss
-from accent.model.blocks import full_precision
+from accent.losses.pairs import RowLoss
+from accent.model.layers import full_precision
 
 
 def reconstruction_loss(

@@ -11,9 +11,9 @@ Shapes: B anchors (all of this rank, or a block of them), N keys, E embedding.
 import torch
 from torch import Tensor
 
-from accent.losses.blocks import anchor_blocks
-from accent.losses.rows import PairRule, RowLoss, Rows, pair_masks
-from accent.model.blocks import full_precision
+from accent.losses.pair_blocks import anchor_blocks
+from accent.losses.pairs import PairRule, RowLoss, Rows, pair_masks
+from accent.model.layers import full_precision
 
 
 def triplet_loss(anchors: Rows, keys: Rows, margin: float, rule: PairRule, tile: int) -> tuple[RowLoss, Tensor]:

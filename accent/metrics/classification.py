@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.metrics.figure import RESAMPLES, Figure, percentile_interval, speaker_draws, unit_length, why_no_interval
+from accent.metrics.estimate import RESAMPLES, Figure, percentile_interval, speaker_draws, unit_length, why_no_interval
 
 NEIGHBOURS = 10
 

@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.metrics.figure import Figure, mean_over_speakers_interval, thin, undefined, why_no_interval
+from accent.metrics.estimate import Figure, mean_over_speakers_interval, thin, undefined, why_no_interval
 
 FOLDS = 5
 MOST_UTTERANCES = 2_000

@@ -7,7 +7,7 @@ queries against 2,000 references take about half a second.
 import numpy as np
 from sklearn.metrics import silhouette_score
 
-from accent.metrics.figure import Figure, mean_over_speakers_interval, thin, undefined, unit_length, why_no_interval
+from accent.metrics.estimate import Figure, mean_over_speakers_interval, thin, undefined, unit_length, why_no_interval
 
 MOST_UTTERANCES = 2_000
 BLOCK = 256

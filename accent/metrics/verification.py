@@ -13,7 +13,7 @@ from math import isqrt
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from accent.metrics.figure import Figure, thin, undefined, unit_length
+from accent.metrics.estimate import Figure, thin, undefined, unit_length
 
 MOST_TRIALS = 2_000_000
 CHANCE = 0.5

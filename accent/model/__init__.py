@@ -1,6 +1,6 @@
 """The encoder: feature families in, one unit-length accent embedding an utterance out."""
 
-from accent.exports import lazy
+from accent.lazy import lazy
 
 __getattr__, __all__ = lazy(
     __name__,

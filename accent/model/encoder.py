@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from accent.features.schema import N_COLUMNS, family_slices
-from accent.model.blocks import full_precision
 from accent.model.config import ModelConfig
 from accent.model.families import FAMILY_ENCODERS
 from accent.model.fusion import Fusion, Subsampling
 from accent.model.heads import Reconstruction, build_accent_head
+from accent.model.layers import full_precision
 from accent.model.normalisation import Normalisation, VoiceStatistics
 from accent.model.pooling import EmbeddingProjection, build_pooling
 from accent.model.transformer import Transformer

@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from accent.model.blocks import FrameConvolution, ResidualBlock, full_precision, slopes, zero_padding
 from accent.model.config import ModelConfig
+from accent.model.layers import FrameConvolution, ResidualBlock, full_precision, slopes, zero_padding
 
 
 def _blocks(config: ModelConfig, count: int) -> nn.ModuleList:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from accent.model.blocks import zero_padding
+from accent.model.layers import zero_padding
 
 
 class Fusion(nn.Module):

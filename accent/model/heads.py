@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from accent.model.blocks import full_precision
 from accent.model.config import ModelConfig
+from accent.model.layers import full_precision
 
 
 class FamilyReconstruction(nn.Module):

@@ -32,8 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from accent.features.schema import column_index
-from accent.model.blocks import full_precision
 from accent.model.config import Mode
+from accent.model.layers import full_precision
 
 LIMIT = 10.0
 """Standard deviations from the mean at which a value is cut off: a gross tracking error must not rule the gradient."""

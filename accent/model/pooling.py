@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from accent.model.blocks import FullPrecisionLinear, full_precision
 from accent.model.config import ModelConfig
+from accent.model.layers import FullPrecisionLinear, full_precision
 from accent.model.transformer import keys_to_attend
 
 

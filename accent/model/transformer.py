@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from accent.model.blocks import zero_padding
+from accent.model.layers import zero_padding
 
 
 def keys_to_attend(valid_BU: Tensor) -> Tensor:

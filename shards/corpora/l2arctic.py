@@ -12,7 +12,7 @@ from pathlib import Path
 
 from accent.errors import AccentError
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance, assemble, chosen_speakers, key_of
-from shards.corpora.layout import Recording, recordings, speaker_folder, speaker_folders
+from shards.corpora.speaker_folder import Recording, recordings, speaker_folder, speaker_folders
 
 NAME = "l2arctic"
 SUITCASE = "suitcase_corpus"

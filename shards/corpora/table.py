@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance, assemble, chosen_speakers, key_of
 from shards.corpora.prompts import normalise_text, prompt_of_text
-from shards.corpora.rows import RowFault, read_rows, sex_and_rest
+from shards.corpora.table_rows import RowFault, read_rows, sex_and_rest
 
 SPLITS = ("train", "validation", "test")
 

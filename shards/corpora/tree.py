@@ -12,9 +12,9 @@ from pathlib import Path
 
 from accent.errors import AccentError
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance, assemble, chosen_speakers, key_of
-from shards.corpora.layout import Recording, recordings, speaker_folders
 from shards.corpora.prompts import prompts_by_name_and_text
-from shards.corpora.rows import RowFault, read_rows, sex_and_rest
+from shards.corpora.speaker_folder import Recording, recordings, speaker_folders
+from shards.corpora.table_rows import RowFault, read_rows, sex_and_rest
 
 TABLE_NAME = "speakers.tsv"
 

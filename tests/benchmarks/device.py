@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from launch.precision import Precision
+from launch.runtime.precision import Precision
 
 _HOPPER = {"no": 67e12, "bf16": 989e12, "fp16": 989e12}
 _AMPERE = {"no": 19.5e12, "bf16": 312e12, "fp16": 312e12}

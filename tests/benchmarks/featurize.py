@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from accent.audio import Speech, decode, load_speech, prepare_speech
+from accent.audio.prepare import Speech, decode, load_speech, prepare_speech
 from accent.features.config import FeatureConfig
 from accent.features.extract import find_backend, prepare_backend
 from accent.features.kernels import (
@@ -51,9 +51,9 @@ from accent.features.schema import SAMPLE_RATE
 from accent.features.utterance import utterance_features
 from shards.corpora import open_corpus
 from shards.corpora.corpus import Utterance
-from shards.encode import encode
-from shards.featurize import FeatureProcessor
-from shards.machine import available_cores, keep_freed_memory
+from shards.writing.encode import encode
+from shards.writing.processor import FeatureProcessor
+from shards.writing.workers.resources import available_cores, keep_freed_memory
 
 OURS = FeatureConfig(backend="numba")
 REFERENCE = FeatureConfig(backend="reference")

@@ -29,11 +29,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from shards.loader import BatchConfig, EvaluationLoader, TrainingLoader
-from shards.manifest import ShardSet
-from shards.reader import FRAME_BYTES
-from tests.shards.large import repeat_shard_set
-from tests.shards.synthetic import make_shard_set
+from shards.loading.loader import BatchConfig, EvaluationLoader, TrainingLoader
+from shards.shard_set.manifest import ShardSet
+from shards.shard_set.reader import FRAME_BYTES
+from tests.support.large import repeat_shard_set
+from tests.support.synthetic import make_shard_set
 
 FRAMES, CROP = 360, 300
 SPEAKERS = {accent: [f"{accent}{number}" for number in range(4)] for accent in "abcdef"}

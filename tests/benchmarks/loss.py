@@ -35,12 +35,12 @@ from torch import Tensor
 
 from accent.losses.config import LossConfig
 from accent.losses.contrastive import contrastive_loss
-from accent.losses.rows import PairRule, Rows
+from accent.losses.pairs import PairRule, Rows
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
-from tests.accent.live_bytes import LiveBytes
-from tests.accent.loss_rows import full_matrix
 from tests.benchmarks.device import device_name, synchronize
+from tests.support.live_bytes import LiveBytes
+from tests.support.loss_rows import full_matrix
 
 EMBEDDING, ACCENTS, SPEAKERS, WORLD = 192, 24, 96, 8
 GLOBAL_BATCHES = (1024, 4096, 16384, 65536)

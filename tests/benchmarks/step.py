@@ -1,9 +1,9 @@
 """One training step of one preset and precision, measured: `tests.benchmarks.train` has the tables of it.
 
-The real code at work: `TrainingLoader`, `TrainingModule`, an `Engine` and `StepClock`, in the order of `launch.loop`.
-Warm-up, then rounds of steps, of which the fastest counts.  With whole copies on several processes every round is
-followed by one whose gradients stay where they are (DDP's `no_sync`), so that both meet the same noise.  Weights of the
-processes drift apart in it; nothing here depends on them.
+The real code at work: `TrainingLoader`, `TrainingModule`, an `Engine` and `StepClock`, in the order of
+`launch.training.trainer`. Warm-up, then rounds of steps, of which the fastest counts.  With whole copies on several
+processes every round is followed by one whose gradients stay where they are (DDP's `no_sync`), so that both meet the
+same noise.  Weights of the processes drift apart in it; nothing here depends on them.
 
 Shapes: B rows of this process, T frames, D columns, E embedding.
 """
@@ -21,16 +21,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from accent.features.config import FeatureConfig
 from accent.features.schema import N_COLUMNS
+from accent.losses.chunks import row_outputs
 from accent.losses.gather import all_reduce_sum
 from accent.losses.objective import AccentObjective, gather_rows
-from accent.losses.outputs import row_outputs
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
-from launch.configuration import CheckpointConfig, MonitorConfig, OptimizerConfig
-from launch.loop import Loop, LoopConfig, step_seed
-from launch.precision import Precision
-from launch.runtime import Runtime
-from shards.loader import TrainingLoader
+from launch.run_config import CheckpointConfig, MonitorConfig, OptimizerConfig
+from launch.runtime.precision import Precision
+from launch.runtime.start import Runtime
+from launch.training.trainer import Loop, LoopConfig, step_seed
+from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize
 
 ROUNDS, LR = 3, 1e-4
@@ -146,7 +146,7 @@ def make_loop(trial: Trial, loader: TrainingLoader, runtime: Runtime) -> Loop:
 
 
 class Stepper:
-    """Does training steps one after the other, as `launch.loop` does them."""
+    """Does training steps one after the other, as `launch.training.trainer` does them."""
 
     def __init__(self, loop: Loop) -> None:
         self.loop = loop

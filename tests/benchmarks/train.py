@@ -37,12 +37,12 @@ from rich.table import Table
 
 from accent.features.schema import N_COLUMNS
 from accent.model.config import L2_ARCTIC_ACCENTS, ModelConfig
-from launch.precision import Precision
-from launch.runtime import Runtime, start_runtime
-from shards.loader import BatchConfig, TrainingLoader
+from launch.runtime.precision import Precision
+from launch.runtime.start import Runtime, start_runtime
+from shards.loading.loader import BatchConfig, TrainingLoader
 from tests.benchmarks.device import device_name, peak_flops
 from tests.benchmarks.step import ROUNDS, Cost, Trial, attempt
-from tests.shards.synthetic import make_shard_set
+from tests.support.synthetic import make_shard_set
 
 PRECISIONS: tuple[Precision, ...] = ("no", "bf16", "fp16")
 SPEAKERS = {accent: [f"{accent}{number}" for number in range(2)] for accent in L2_ARCTIC_ACCENTS}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.small_runs import small_shards
+from tests.support.small_runs import small_shards
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import soundfile
 from launch import cli
 from launch.train import main as train
 from tests.conftest import REPOSITORY
-from tests.vowel_corpus import SPEAKERS, make_vowel_corpus
+from tests.support.vowel_corpus import SPEAKERS, make_vowel_corpus
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from launch.configuration import write_config
-from shards.featurize import FeatureProcessor, FeaturizeConfig
-from tests.launch.slurm_cluster import JOB_SECONDS, NODES, SlurmCluster, slurm_cluster
-from tests.launch.small_runs import assert_same_weights, launch_several, small_config, small_shards
-from tests.shards.recorded_pool import hashes
-from tests.vowel_corpus import make_vowel_corpus
+from launch.run_config import write_config
+from shards.writing.processor import FeatureProcessor, FeaturizeConfig
+from tests.support.recorded_pool import hashes
+from tests.support.slurm_cluster import JOB_SECONDS, NODES, SlurmCluster, slurm_cluster
+from tests.support.small_runs import assert_same_weights, launch_several, small_config, small_shards
+from tests.support.vowel_corpus import make_vowel_corpus
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "configs" / "slurm"
 # No checkpoint on the way: what goes on after an interruption can only be what was saved because of it.

@@ -13,10 +13,10 @@ import math
 
 import numpy as np
 
-from accent.features.kernels.compile import kernel
-from accent.features.kernels.lanes import LANES, load, load_rows, store, store_rows, transposed
-from accent.features.kernels.maxima import DEEPEST
-from accent.features.kernels.real_fourier import autocorrelations, points_for
+from accent.dsp.compile import kernel
+from accent.dsp.lanes import LANES, load, load_rows, store, store_rows, transposed
+from accent.dsp.maxima import DEEPEST
+from accent.dsp.real_fourier import autocorrelations, points_for
 from accent.features.schema import HOP, SAMPLE_RATE
 
 LEAST_POWER = 1e-280

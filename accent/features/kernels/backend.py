@@ -7,11 +7,11 @@ Shape legend: N samples at 16 kHz, T frames of 10 ms, D columns of the schema, P
 
 import numpy as np
 
-from accent.audio import Speech
-from accent.features.analysis import Analysis
+from accent.audio.prepare import Speech
+from accent.dsp.resample import brick_wall_resample_to_rates, without_sound
+from accent.features.backend import Analysis
 from accent.features.config import FeatureConfig
 from accent.features.definitions import mean_harmonicity
-from accent.features.grid import brick_wall_resample_to_rates, without_sound
 from accent.features.kernels import cepstrum
 from accent.features.kernels.formants import resampled_formants
 from accent.features.kernels.harmonicity import harmonicity

@@ -7,7 +7,7 @@ Shape legend: N samples, T frames, W samples of a window, D coefficients (the or
 
 import numpy as np
 
-from accent.features.kernels.compile import kernel
+from accent.dsp.compile import kernel
 
 
 @kernel(reorder=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accent.dsp.compile import kernel
+from accent.dsp.real_fourier import cosine_transforms, points_for, power_spectra
 from accent.features.config import FeatureConfig
-from accent.features.kernels.compile import kernel
-from accent.features.kernels.real_fourier import cosine_transforms, points_for, power_spectra
 from accent.features.schema import FRAMES_PER_SECOND
 
 RATE = 10_000

@@ -20,9 +20,12 @@ import math
 
 import numpy as np
 
+from accent.dsp.averaging import averaging_weights
+from accent.dsp.compile import kernel
+from accent.dsp.resample import brick_wall_resample, without_sound
+from accent.dsp.robust_line import robust_line
+from accent.dsp.windows import gaussian_window
 from accent.features.config import FeatureConfig
-from accent.features.grid import brick_wall_resample, without_sound
-from accent.features.kernels.averaging import averaging_weights
 from accent.features.kernels.cepstrogram import (
     PERIODS_IN_WINDOW,
     RATE,
@@ -31,9 +34,6 @@ from accent.features.kernels.cepstrogram import (
     emphasised_with_room,
     power_cepstra,
 )
-from accent.features.kernels.compile import kernel
-from accent.features.kernels.robust_line import robust_line
-from accent.features.kernels.windows import gaussian_window
 from accent.features.schema import FRAMES_PER_SECOND
 
 DB = 10 / math.log(10)

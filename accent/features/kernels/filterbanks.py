@@ -8,7 +8,7 @@ Shape legend: F frequency bins, D bands or coefficients, T frames, B frames of o
 
 import numpy as np
 
-from accent.features.kernels.compile import kernel
+from accent.dsp.compile import kernel
 from accent.features.schema import SAMPLE_RATE
 
 MEL_HZ_PER_STEP = 200 / 3

@@ -13,13 +13,13 @@ import math
 
 import numpy as np
 
+from accent.dsp.compile import kernel
+from accent.dsp.polynomial_roots import quadratic_factors
+from accent.dsp.resample import brick_wall_resample, without_sound
+from accent.dsp.windows import gaussian_window
 from accent.features.config import FeatureConfig
 from accent.features.definitions import N_FORMANTS
-from accent.features.grid import brick_wall_resample, without_sound
 from accent.features.kernels.burg import burg_coefficients
-from accent.features.kernels.compile import kernel
-from accent.features.kernels.polynomial_roots import quadratic_factors
-from accent.features.kernels.windows import gaussian_window
 from accent.features.schema import FRAMES_PER_SECOND
 
 MARGIN_HZ = 50.0

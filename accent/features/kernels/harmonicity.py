@@ -18,6 +18,17 @@ import functools
 
 import numpy as np
 
+from accent.dsp.compile import kernel
+from accent.dsp.maxima import (
+    DEEPEST,
+    SLACK,
+    highest_rise,
+    interpolation_weights,
+    positive_maxima,
+    refined_maximum,
+)
+from accent.dsp.real_fourier import points_for
+from accent.dsp.windows import gaussian_window
 from accent.features.config import FeatureConfig
 from accent.features.definitions import PERFECT_CORRELATION
 from accent.features.kernels.autocorrelation import (
@@ -26,17 +37,6 @@ from accent.features.kernels.autocorrelation import (
     normalised_autocorrelation,
     weigh_frames,
 )
-from accent.features.kernels.compile import kernel
-from accent.features.kernels.maxima import (
-    DEEPEST,
-    SLACK,
-    highest_rise,
-    interpolation_weights,
-    positive_maxima,
-    refined_maximum,
-)
-from accent.features.kernels.real_fourier import points_for
-from accent.features.kernels.windows import gaussian_window
 from accent.features.schema import HOP, SAMPLE_RATE
 
 BLOCK = 32

@@ -12,10 +12,10 @@ import functools
 
 import numpy as np
 
+from accent.dsp.compile import kernel
+from accent.dsp.resample import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import INTENSITY_PERIODS, SMOOTH_INTENSITY_FLOOR_HZ
-from accent.features.grid import without_sound
-from accent.features.kernels.compile import kernel
 from accent.features.schema import HOP, SAMPLE_RATE
 
 KAISER_SHAPE = 2 * np.pi**2 + 0.5

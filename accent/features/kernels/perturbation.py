@@ -22,9 +22,9 @@ import math
 
 import numpy as np
 
+from accent.dsp.compile import kernel
 from accent.features.config import FeatureConfig
 from accent.features.definitions import LONGEST_PERIOD, SHORTEST_PERIOD
-from accent.features.kernels.compile import kernel
 from accent.features.kernels.pulses import frame_seconds
 from accent.features.schema import FRAMES_PER_SECOND, SAMPLE_RATE
 

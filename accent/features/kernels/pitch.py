@@ -13,19 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accent.features.config import FeatureConfig
-from accent.features.definitions import PITCH_PERIODS, second_pass_range
-from accent.features.grid import without_sound
-from accent.features.kernels.autocorrelation import (
-    fft_size,
-    global_peak,
-    inverse_window_correlation,
-    normalised_autocorrelation,
-    peaks_near_centre,
-    weigh_frames,
-)
-from accent.features.kernels.compile import kernel
-from accent.features.kernels.maxima import (
+from accent.dsp.compile import kernel
+from accent.dsp.maxima import (
     DEEPEST,
     SLACK,
     highest_rise,
@@ -35,6 +24,17 @@ from accent.features.kernels.maxima import (
     positive_maxima,
     refined_maximum,
     vertex,
+)
+from accent.dsp.resample import without_sound
+from accent.features.config import FeatureConfig
+from accent.features.definitions import PITCH_PERIODS, second_pass_range
+from accent.features.kernels.autocorrelation import (
+    fft_size,
+    global_peak,
+    inverse_window_correlation,
+    normalised_autocorrelation,
+    peaks_near_centre,
+    weigh_frames,
 )
 from accent.features.kernels.pitch_path import best_path, candidate_strengths
 from accent.features.schema import HOP, SAMPLE_RATE

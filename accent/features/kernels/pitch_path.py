@@ -10,7 +10,7 @@ Shape legend: T frames, K candidates.
 
 import numpy as np
 
-from accent.features.kernels.compile import kernel
+from accent.dsp.compile import kernel
 
 
 @kernel

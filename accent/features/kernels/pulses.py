@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from accent.features.kernels.compile import kernel
+from accent.dsp.compile import kernel
 from accent.features.schema import HOP, SAMPLE_RATE
 
 FRAME_OFFSET = -0.5

@@ -14,13 +14,13 @@ import functools
 import numpy as np
 from scipy.signal import get_window
 
+from accent.dsp.compile import kernel
+from accent.dsp.lanes import LANES
+from accent.dsp.real_fourier import lanes_to_rows, power_spectra
+from accent.dsp.resample import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import PITCH_PERIODS
-from accent.features.grid import without_sound
 from accent.features.kernels.autocorrelation import weigh_frames
-from accent.features.kernels.compile import kernel
-from accent.features.kernels.lanes import LANES
-from accent.features.kernels.real_fourier import lanes_to_rows, power_spectra
 from accent.features.schema import HOP, SAMPLE_RATE
 
 TILT_FFT = 1024

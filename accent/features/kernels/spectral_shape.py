@@ -12,8 +12,8 @@ bins.
 
 import numpy as np
 
+from accent.dsp.compile import kernel
 from accent.features.definitions import CONTRAST_FROM_HZ
-from accent.features.kernels.compile import kernel
 from accent.features.schema import HOP, N_CONTRAST
 
 ROLLOFF_SHARE = 0.85

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accent.dsp.compile import kernel
+from accent.dsp.lanes import LANES, load, store
+from accent.dsp.real_fourier import power_spectra
 from accent.features.definitions import MEL_FROM_HZ, MEL_TO_HZ, N_FFT, SILENT_DB, WINDOW
-from accent.features.kernels.compile import kernel
 from accent.features.kernels.filterbanks import (
     bin_frequencies,
     chroma_filters,
@@ -28,8 +30,6 @@ from accent.features.kernels.filterbanks import (
     nonzero_range,
     weighted_sums,
 )
-from accent.features.kernels.lanes import LANES, load, store
-from accent.features.kernels.real_fourier import power_spectra
 from accent.features.kernels.spectral_shape import (
     LOWEST_POWER,
     centroid_bandwidth_rolloff,

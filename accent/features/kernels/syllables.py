@@ -7,7 +7,7 @@ Shape legend: T frames of 10 ms.
 
 import numpy as np
 
-from accent.features.kernels.compile import kernel
+from accent.dsp.compile import kernel
 
 
 @kernel

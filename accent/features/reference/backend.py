@@ -7,8 +7,8 @@ Shape legend: T frames of 10 ms, D columns of the schema, 8 formant columns.
 
 import numpy as np
 
-from accent.audio import Speech
-from accent.features.analysis import Analysis
+from accent.audio.prepare import Speech
+from accent.features.backend import Analysis
 from accent.features.config import FeatureConfig
 from accent.features.reference.cepstrum import cepstral_peak_prominence
 from accent.features.reference.formants import formant_frames

@@ -11,10 +11,10 @@ import numpy as np
 import parselmouth
 from parselmouth.praat import call
 
-from accent.audio import Speech
+from accent.audio.prepare import Speech
+from accent.dsp.resample import brick_wall_resample, without_sound
 from accent.features.config import FeatureConfig
-from accent.features.grid import brick_wall_resample, without_sound
-from accent.features.reference.grid import padded_sound
+from accent.features.reference.padding import padded_sound
 from accent.features.schema import FRAMES_PER_SECOND
 
 TIME_STEP = 1 / FRAMES_PER_SECOND

@@ -10,10 +10,10 @@ Shape legend: N samples at 16 kHz, T frames of 10 ms, 8 columns: F1..F4, B1..B4.
 
 import numpy as np
 
+from accent.dsp.resample import brick_wall_resample, without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import N_FORMANTS
-from accent.features.grid import brick_wall_resample, without_sound
-from accent.features.reference.grid import padded_sound
+from accent.features.reference.padding import padded_sound
 from accent.features.schema import FRAMES_PER_SECOND
 
 

@@ -8,7 +8,7 @@ Shape legend: N samples at 16 kHz, T frames of 10 ms.
 import numpy as np
 
 from accent.features.config import FeatureConfig
-from accent.features.reference.grid import padded_sound
+from accent.features.reference.padding import padded_sound
 from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 
 PRAAT_NO_HARMONICITY = -200.0

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import parselmouth
 
+from accent.dsp.resample import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import (
     INTENSITY_PERIODS,
@@ -17,8 +18,7 @@ from accent.features.definitions import (
     SMOOTH_INTENSITY_FLOOR_HZ,
     second_pass_range,
 )
-from accent.features.grid import without_sound
-from accent.features.reference.grid import padded_sound
+from accent.features.reference.padding import padded_sound
 from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 
 TIME_STEP = 1 / FRAMES_PER_SECOND

@@ -9,9 +9,9 @@ K bands.
 import numpy as np
 from scipy.signal import get_window
 
+from accent.dsp.resample import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import PITCH_PERIODS
-from accent.features.grid import without_sound
 from accent.features.schema import HOP, SAMPLE_RATE
 
 TILT_FFT = 1024

@@ -8,8 +8,8 @@ Shape legend: T frames of 10 ms.
 import numpy as np
 from parselmouth.praat import call
 
-from accent.audio import Speech
-from accent.features.analysis import VOICE_REPORT_COLUMNS
+from accent.audio.prepare import Speech
+from accent.features.backend import VOICE_REPORT_COLUMNS
 from accent.features.config import FeatureConfig
 from accent.features.definitions import LONGEST_PERIOD, SHORTEST_PERIOD, mean_harmonicity
 from accent.features.reference.cepstrum import smoothed_cepstral_peak

@@ -9,8 +9,8 @@ Shape legend: T frames of 10 ms of the kept region, D columns of the schema.
 
 from collections.abc import Sequence
 
-from accent.audio import Speech
-from accent.features.analysis import VOICE_REPORT_COLUMNS, Analysis
+from accent.audio.prepare import Speech
+from accent.features.backend import VOICE_REPORT_COLUMNS, Analysis
 from accent.features.config import FeatureConfig
 from accent.features.schema import column_index
 from accent.features.utterance.delivery import DELIVERY_COLUMNS, delivery

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from accent.features.kernels.moments import moments_of_spectrum
+from accent.dsp.moments import moments_of_spectrum
 from accent.features.schema import SAMPLE_RATE
 from accent.features.utterance.rhythm import Interval
 

@@ -1,0 +1,1 @@
+"""Sound file to prepared speech."""

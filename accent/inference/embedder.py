@@ -1,0 +1,261 @@
+"""A trained model at work: saved to a folder with everything it needs, loaded, and asked about sound.
+
+`model.safetensors` holds the weights (normalisation included, as buffers) and, in its header, the description: schema
+columns, phones, feature configuration, model configuration with the accents' names.  `model.json` is the same
+description for people and other programs; loading does not read it, so weights and description cannot fall apart.
+
+A recording's features are rounded to float16 before the model sees them, as they are in shards: the model meets what
+it was trained on, and a recording has the same embedding from its file and from a shard.  Only a model that normalises
+by speaker wants to hear more than one recording of the voice: `embed_files` takes all there are.
+
+Shapes: B batch rows, T frames, D columns, E embedding, A accents.  Cost: an embedding costs its features (some
+milliseconds a second of sound) and one forward pass.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from accent.audio.prepare import Speech, load_speech
+from accent.configuration import load, to_mapping
+from accent.errors import AccentError
+from accent.features.config import FeatureConfig
+from accent.features.extract import extract
+from accent.features.phones import PHONES
+from accent.features.schema import COLUMNS
+from accent.model.config import ModelConfig
+from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.normalisation import measure_voices
+
+FORMAT_VERSION = 1
+WEIGHTS_NAME = "model.safetensors"
+DESCRIPTION_NAME = "model.json"
+_DESCRIPTION_KEY = "accent_model"
+
+
+class Heard(NamedTuple):
+    """What a model makes of one recording."""
+
+    embedding_E: np.ndarray
+    """float32 of unit length."""
+    probability_A: np.ndarray
+    """float32: the accent head's probability of each accent, in the order of the model's accents."""
+
+
+def save_model(model: EnhancedAccentEncoder, folder: Path, feature_config: FeatureConfig) -> Path:
+    """Write a model and everything needed to use it.
+
+    Args:
+        model: the encoder itself, taken out of any wrapper for several processes.
+        folder: made if it is missing; a model already there is replaced, each file in one step.
+        feature_config: how the features that the model was trained on were made.
+
+    Returns:
+        The folder.
+    """
+    description = {
+        "format_version": FORMAT_VERSION,
+        "columns": list(COLUMNS),
+        "phones": list(PHONES),
+        "features": to_mapping(feature_config),
+        "model": to_mapping(model.config),
+    }
+    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / WEIGHTS_NAME, save(weights, metadata={_DESCRIPTION_KEY: json.dumps(description)}))
+    _replace(folder / DESCRIPTION_NAME, (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
+    return folder
+
+
+def load_model(source: Path | str, device: torch.device | str = "cpu") -> tuple[EnhancedAccentEncoder, FeatureConfig]:
+    """Read a model that `save_model` wrote.
+
+    Args:
+        source: a run folder, the `model` folder in it, or the `model.safetensors` file.
+        device: where the weights go.
+
+    Returns:
+        The encoder, ready to be used (no dropout), and how its features are made.
+
+    Raises:
+        AccentError: no model there, a damaged one, or one made for other columns or phones than this program's.
+    """
+    path = _find_weights(Path(source))
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            description = _checked_description((file.metadata() or {}).get(_DESCRIPTION_KEY), path)
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except SafetensorError as error:
+        raise AccentError(f"{path}: damaged model file ({error}); copy it again, or train again") from error
+    try:
+        feature_config = load(FeatureConfig, description["features"])
+        model_config = load(ModelConfig, description["model"])
+    except AccentError as error:
+        raise AccentError(f"{path}: written by another version of this program ({error}); train again") from error
+    model = EnhancedAccentEncoder(model_config).to(device)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        line = " ".join(str(error).split())[:200]
+        raise AccentError(f"{path}: the weights do not fit the model they describe ({line}); train again") from error
+    return model.eval(), feature_config
+
+
+class AccentEmbedder:
+    """A trained model that takes recordings.
+
+    Example:
+        >>> embedder = AccentEmbedder.load("runs/accent")  # doctest: +SKIP
+        >>> embedder.embed_file("speech.wav").shape  # doctest: +SKIP
+        (192,)
+    """
+
+    def __init__(
+        self, model: EnhancedAccentEncoder, feature_config: FeatureConfig, device: torch.device | str = "cpu"
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.feature_config = feature_config
+        self.device = torch.device(device)
+
+    @classmethod
+    def load(cls, source: Path | str, device: torch.device | str = "cpu") -> "AccentEmbedder":
+        """Load a model from a run folder, a model folder or a `model.safetensors` file; see `load_model`."""
+        return cls(*load_model(source, device), device)
+
+    @property
+    def accents(self) -> tuple[str, ...]:
+        """The accents the model tells apart, in the order of its probabilities."""
+        return self.model.config.accents
+
+    def embed_file(self, path: Path | str, sex: str | None = None) -> np.ndarray:
+        """Return the embedding of a sound file.
+
+        Args:
+            path: WAV, FLAC, OGG or MP3.
+            sex: "female" or "male" where it is known; used if the features were made with a formant ceiling for each.
+
+        Returns:
+            float32 [E] of unit length.
+
+        Raises:
+            AccentError: the file cannot be used; the line says why.
+        """
+        return self.hear_file(path, sex).embedding_E
+
+    def embed_files(self, paths: Sequence[Path | str], sex: str | None = None) -> np.ndarray:
+        """Return the embeddings of sound files of one speaker.
+
+        A model that normalises by speaker measures each of them against the voice in all of them, where `embed_file`
+        knows the one file only; for any other model it makes no difference.
+
+        Args:
+            paths: WAV, FLAC, OGG or MP3 files; at least one.
+            sex: as for `embed_file`.
+
+        Returns:
+            float32 [N, E], rows of unit length in the order of the paths.
+
+        Raises:
+            AccentError: a file cannot be used; the line says why.
+        """
+        speeches = [load_speech(Path(path), self.feature_config.audio) for path in paths]
+        frames = [extract(speech, self.feature_config, sex=sex).frames_TD for speech in speeches]
+        return np.stack([heard.embedding_E for heard in self.hear_voice(frames)])
+
+    def embed_speech(self, speech: Speech, sex: str | None = None) -> np.ndarray:
+        """Return the embedding, float32 [E] of unit length, of sound prepared with `accent.audio.prepare`."""
+        return self.hear_speech(speech, sex).embedding_E
+
+    def identify(self, path: Path | str, sex: str | None = None) -> dict[str, float]:
+        """Return the probability of each accent for a sound file, the likeliest first.
+
+        Arguments and errors as for `embed_file`.  The probabilities sum to 1 over the accents the model knows; a
+        speaker of any other accent gets one of these names all the same.
+        """
+        probability_A = self.hear_file(path, sex).probability_A
+        return {self.accents[index]: float(probability_A[index]) for index in np.argsort(-probability_A, kind="stable")}
+
+    def hear_file(self, path: Path | str, sex: str | None = None) -> Heard:
+        """Return embedding and accent probabilities of a sound file; arguments and errors as for `embed_file`."""
+        return self.hear_speech(load_speech(Path(path), self.feature_config.audio), sex)
+
+    def hear_speech(self, speech: Speech, sex: str | None = None) -> Heard:
+        """Return embedding and accent probabilities of prepared sound."""
+        return self.hear_frames(extract(speech, self.feature_config, sex=sex).frames_TD)
+
+    def hear_frames(self, frames_TD: np.ndarray) -> Heard:
+        """Return embedding and accent probabilities of one recording's features.
+
+        Args:
+            frames_TD: schema columns in raw units, NaN where undefined.
+        """
+        return self.hear_voice([frames_TD])[0]
+
+    @torch.inference_mode()
+    def hear_voice(self, recordings: Sequence[np.ndarray]) -> list[Heard]:
+        """Return embedding and accent probabilities of each of one speaker's recordings.
+
+        Args:
+            recordings: features, schema columns in raw units, NaN where undefined; for a model that normalises by
+                speaker, together they say what the voice is.
+        """
+        stored = [np.asarray(frames_TD).astype(np.float16).astype(np.float32) for frames_TD in recordings]
+        voice = None
+        if self.model.config.normalisation == "speaker":
+            all_BTD = torch.from_numpy(np.concatenate(stored))[None]
+            voice = measure_voices(all_BTD, torch.ones(all_BTD.shape[:2], dtype=torch.bool)).to(self.device)
+        heard = []
+        for frames_TD in stored:
+            frames_BTD = torch.from_numpy(frames_TD)[None].to(self.device)
+            valid_BT = torch.ones(frames_BTD.shape[:2], dtype=torch.bool, device=self.device)
+            output = self.model(frames_BTD, valid_BT, voice)
+            embedding_E = output.embedding_BE[0].float().cpu().numpy()
+            heard.append(Heard(embedding_E, output.accent_logits_BA[0].float().softmax(-1).cpu().numpy()))
+        return heard
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, bring it to the disk, and rename it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _find_weights(source: Path) -> Path:
+    for candidate in (source, source / WEIGHTS_NAME, source / "model" / WEIGHTS_NAME):
+        if candidate.is_file():
+            return candidate
+    if not source.exists():
+        raise AccentError(f"{source}: no such run or model folder")
+    raise AccentError(
+        f"{source}: no trained model here (no model/{WEIGHTS_NAME}); "
+        "train it first: accelerate launch -m launch.train CONFIG"
+    )
+
+
+def _checked_description(text: str | None, path: Path) -> Mapping[str, Any]:
+    if text is None:
+        raise AccentError(f"{path}: a safetensors file, but not a model of this program; name another")
+    description = json.loads(text)
+    version = description["format_version"]
+    if version != FORMAT_VERSION:
+        raise AccentError(f"{path}: model format {version}, this program reads {FORMAT_VERSION}; upgrade the program")
+    for key, ours in (("columns", COLUMNS), ("phones", PHONES)):
+        if tuple(description[key]) != ours:
+            differing = sorted(set(description[key]) ^ set(ours)) or ["their order"]
+            shown = ", ".join(differing[:3]) + (" ..." if len(differing) > 3 else "")
+            raise AccentError(f"{path}: made for other {key} than this program's ({shown}); train again")
+    return description

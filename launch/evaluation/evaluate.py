@@ -1,0 +1,337 @@
+"""Evaluation of a run on speakers that its model never saw: figures, a JSON, an archive of embeddings, pictures.
+
+The training speakers' recordings teach the classifiers; the tested speakers' recordings are judged.  Held-out prompts,
+where the split has them, are the only ones tested and never taught.  Everything is written to the run's folder
+`evaluation/`.
+
+Shapes: B batch rows, N recordings, E embedding, A accents.  Cost: a forward pass over every utterance of both groups,
+then seconds of linear probes, t-SNE and drawing.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from rich.console import Console, Group
+from rich.progress import track
+
+from accent.configuration import load, to_mapping
+from accent.errors import AccentError
+from accent.features.config import FeatureConfig
+from accent.files import writable_folder, write_archive, write_text
+from accent.inference.embedder import load_model
+from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.normalisation import VoiceStatistics
+from launch.evaluation.measures import Recordings, measure
+from launch.extraction.speaker_statistics import voices_for
+from launch.reporting.figures import draw_confusion, draw_fusion, draw_space, figures_table, groups_table
+from launch.run_config import RunConfig
+from shards.loading.batch import Batch
+from shards.loading.loader import EvaluationLoader
+from shards.shard_set.manifest import ShardSet
+from shards.splits.split import Split
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What an evaluation found and where it wrote it."""
+
+    folder: Path
+    """Holds evaluation.json, embeddings.npz and the pictures."""
+    report: dict[str, Any]
+    """The content of evaluation.json."""
+    pictures: tuple[Path, ...]
+    """The PNG files."""
+
+    @property
+    def table(self) -> Group:
+        """The figures, and the accuracies by sex and duration, for `rich` to print."""
+        return Group(figures_table(self.report), "", groups_table(self.report))
+
+
+class Choice(NamedTuple):
+    """Whose recordings are tested."""
+
+    tested: list[str]
+    """Names, sorted."""
+    left_out: list[dict[str, str]]
+    """Speakers of the shard set who might have been tested, each with the reason."""
+    other_corpus: bool
+    """The shard set has no speaker of that part of the split."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """What a model makes of a loader's samples, by ascending sample number."""
+
+    embedding_NE: np.ndarray
+    probability_NA: np.ndarray
+    accent_N: np.ndarray
+    """Positions in the loader's accents."""
+    speaker_N: np.ndarray
+    sample_N: np.ndarray
+
+
+def extract_embeddings(
+    model: EnhancedAccentEncoder, dataloader: Iterable[Batch], device: torch.device | str | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Embed everything a loader yields.
+
+    Args:
+        model: the encoder; moved to the device, and left in the mode it came in.
+        dataloader: yields `Batch`; its attribute `accents` names the labels, or else the model's accents do.  If the
+            model normalises by speaker, its attribute `shard_set` knows the speakers.
+        device: where to compute; where the model is if not given.
+
+    Returns:
+        embeddings, float32 [N, E]; labels, int64 [N]; accents, the name of each row's label.  Rows come
+        by ascending sample number; rows that only fill a batch are left out.
+
+    Example:
+        >>> embeddings, labels, accents = extract_embeddings(model, dataloader, device)  # doctest: +SKIP
+    """
+    shard_set = getattr(dataloader, "shard_set", None)
+    extraction = extract(model, dataloader, device, None if shard_set is None else voices_for(model, shard_set))
+    names = getattr(dataloader, "accents", None) or model.config.accents
+    return extraction.embedding_NE, extraction.accent_N, [names[label] for label in extraction.accent_N]
+
+
+@torch.inference_mode()
+def extract(
+    model: EnhancedAccentEncoder,
+    batches: Iterable[Batch],
+    device: torch.device | str | None = None,
+    table: VoiceStatistics | None = None,
+) -> Extraction:
+    """Embed everything a loader yields; as `extract_embeddings`, with probabilities, speakers and sample numbers.
+
+    The table is of the voices of the shard set, from `voices_for`; needed if the model normalises by speaker.
+    """
+    target = torch.device(device) if device is not None else next(model.parameters()).device
+    model.to(target)
+    table = None if table is None else table.to(target)
+    was_training = model.training
+    model.eval()
+    parts: list[tuple[torch.Tensor, ...]] = []
+    try:
+        for batch in batches:
+            frames_BTD, valid_BT, speaker_B = (
+                part.to(target, non_blocking=True) for part in (batch.frames_BTD, batch.valid_BT, batch.speaker_B)
+            )
+            output = model(frames_BTD, valid_BT, None if table is None else table.rows(speaker_B))
+            columns = (
+                output.embedding_BE.float(),
+                output.accent_logits_BA.float().softmax(-1),
+                batch.accent_B,
+                batch.speaker_B,
+                batch.sample_B,
+            )
+            kept = batch.row_valid_B.cpu()
+            parts.append(tuple(column.cpu()[kept] for column in columns))
+    finally:
+        model.train(was_training)
+    if not parts:
+        raise AccentError("the loader yields no batch; nothing to embed")
+    columns_N = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
+    order_N = np.argsort(columns_N[-1], kind="stable")
+    return Extraction(*(column[order_N] for column in columns_N))
+
+
+def evaluate_run(
+    run: Path,
+    shards: Path,
+    split: Literal["test", "validation"] = "test",
+    output: Path | None = None,
+    training_shards: Path | None = None,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+) -> EvaluationResult:
+    """Measure a run's model on speakers it never saw.
+
+    Args:
+        run: the run folder: `model/`, `split.json`, `config.yaml`.
+        shards: the shard set to test on.  If it has no speaker of that part of the split it is taken for another
+            corpus: every speaker in it is tested whose accent the model knows and whom the split does not name.
+        split: which part of the run's split to test.  The validation speakers chose the model that was kept.
+        output: where to write; `RUN/evaluation` if not given.
+        training_shards: the shard set of the training speakers; if not given, `shards` if it has them, or else the
+            one that `config.yaml` names.
+        device: where to compute; a GPU if there is one.
+        seed: of the bootstrap and of every choice of recordings.
+
+    Returns:
+        The report, the folder it lies in, and the pictures.
+
+    Raises:
+        AccentError: no model or split, features made otherwise than the model's, nobody to test, or a folder that
+            cannot be written.
+    """
+    device = device if device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
+    model, feature_config = load_model(run, device)
+    folder = output if output is not None else run / "evaluation"
+    parts = Split.load(run / "split.json")
+    tested_set = ShardSet.open(shards)
+    check_features(tested_set, feature_config)
+    accents = list(model.config.accents)
+
+    names, left_out, other_corpus = choose_speakers(tested_set, parts, split, accents)
+    training_set = _training_set(run, tested_set, parts, training_shards)
+    check_features(training_set, feature_config)
+    writable_folder(folder)
+    taught_prompts = sorted(set(training_set.prompts) - set(parts.held_out_prompts))
+    tested_prompts = None if other_corpus else sorted(set(parts.held_out_prompts) & set(tested_set.prompts)) or None
+    training = _recordings(model, training_set, parts.train, taught_prompts, device, "training speakers")
+    tested = _recordings(model, tested_set, names, tested_prompts, device, "unseen speakers")
+
+    who = f"{len(names)} unseen speakers" + (" of another corpus" if other_corpus else f" ({split})")
+    report = {
+        "format_version": 1,
+        "title": f"{who}, {len(tested)} recordings, {len(accents)} accents",
+        "run": str(run),
+        "shards": str(tested_set.root),
+        "training_shards": str(training_set.root),
+        "tested": "another corpus" if other_corpus else split,
+        "tested_prompts": "all" if tested_prompts is None else tested_prompts,
+        "accents": accents,
+        "speakers": {"training": sorted(parts.train), "tested": names},
+        "left_out": left_out,
+        "fusion_weights": model.fusion_weights(),
+        **measure(training, tested, accents, seed),
+    }
+    _write_embeddings(folder / "embeddings.npz", training, tested, accents)
+    pictures = (
+        draw_space(folder / "embedding_space.png", training, tested, accents, seed),
+        draw_confusion(folder / "confusion.png", report, accents),
+        draw_fusion(folder / "fusion.png", report["fusion_weights"]),
+    )
+    write_text(folder / "evaluation.json", json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return EvaluationResult(folder, report, pictures)
+
+
+def check_features(shard_set: ShardSet, feature_config: FeatureConfig) -> None:
+    """Refuse a shard set whose features were made otherwise than those the model was trained on.
+
+    The backend may differ: both give the same numbers within the bounds that their tests hold.
+
+    Raises:
+        AccentError: the line names the first values that differ.
+    """
+    theirs = _flat(to_mapping(load(FeatureConfig, shard_set.manifest.configuration.get("features", {}))))
+    ours = _flat(to_mapping(feature_config))
+    differing = [
+        f"{key} {theirs[key]}, not {ours[key]}" for key in ours if key != "backend" and theirs[key] != ours[key]
+    ]
+    if differing:
+        raise AccentError(
+            f"{shard_set.place}: features made otherwise than those the model was trained on "
+            f"({'; '.join(differing[:3])}); featurize with the model's configuration"
+        )
+
+
+def track_on_terminal(items: Sequence[Any] | EvaluationLoader, description: str) -> Iterable[Any]:
+    """Yield the items beside a progress bar on stderr; without one where stderr is no terminal."""
+    bar = Console(stderr=True)
+    return track(items, description, len(items), console=bar, disable=not sys.stderr.isatty(), transient=True)
+
+
+def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(_flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value})
+    return flat
+
+
+def choose_speakers(
+    shard_set: ShardSet, parts: Split, split: Literal["test", "validation"], accents: Sequence[str]
+) -> Choice:
+    """Say who is tested and who is left out.
+
+    Args:
+        shard_set: the shard set to test on.
+        parts: the run's split.
+        split: the part of it to test.  If the shard set has none of its speakers, it is another corpus.
+        accents: the accents the model knows.
+
+    Returns:
+        The choice; it never holds a speaker that was trained on.
+
+    Raises:
+        AccentError: nobody is left to test.
+    """
+    wanted = set(getattr(parts, split))
+    other_corpus = not wanted & set(shard_set.speakers)
+    named = {name: part for part in ("train", "validation", "test") for name in getattr(parts, part)}
+    tested, left_out = [], []
+    for speaker in shard_set.manifest.speakers:
+        if not other_corpus and speaker.name not in wanted:
+            continue
+        if other_corpus and speaker.name in named:
+            reason = f"in the run's split ({named[speaker.name]})"
+        elif speaker.accent not in accents:
+            reason = f"accent '{speaker.accent}' is unknown to the model"
+        else:
+            tested.append(speaker.name)
+            continue
+        left_out.append({"speaker": speaker.name, "reason": reason})
+    if not tested:
+        why = "; ".join(sorted({one["reason"] for one in left_out}))
+        raise AccentError(f"{shard_set.place}: no speaker that the model never saw ({why}); name another shard set")
+    return Choice(tested, left_out, other_corpus)
+
+
+def _training_set(run: Path, tested_set: ShardSet, parts: Split, given: Path | None) -> ShardSet:
+    if given is None and set(parts.train) <= set(tested_set.speakers):
+        return tested_set
+    root = given if given is not None else Path(load(RunConfig, run / "config.yaml").shards)
+    if not root.is_dir():
+        raise AccentError(f"{root}: the training speakers' shard set is not here; say where it is (--training-shards)")
+    return ShardSet.open(root)
+
+
+def _recordings(
+    model: EnhancedAccentEncoder,
+    shard_set: ShardSet,
+    speakers: Sequence[str],
+    prompts: Sequence[str] | None,
+    device: torch.device | str,
+    description: str,
+) -> Recordings:
+    """Embed the speakers' utterances and put beside them what the shard set knows of each."""
+    loader = EvaluationLoader(shard_set, speakers, prompts=prompts)
+    found = extract(model, track_on_terminal(loader, description), device, voices_for(model, shard_set))
+    position = {name: number for number, name in enumerate(model.config.accents)}
+    unknown = sorted({loader.accents[label] for label in np.unique(found.accent_N)} - set(position))
+    if unknown:
+        raise AccentError(f"{shard_set.place}: accents the model was not trained for: {', '.join(unknown)}")
+    sexes = np.array([speaker.sex or "" for speaker in shard_set.manifest.speakers])
+    return Recordings(
+        key_N=np.array([one["key"] for one in loader.metadata(found.sample_N)]),
+        embedding_NE=found.embedding_NE,
+        probability_NA=found.probability_NA,
+        accent_N=np.array([position.get(name, -1) for name in loader.accents])[found.accent_N],
+        speaker_N=np.array(shard_set.speakers)[found.speaker_N],
+        sex_N=sexes[found.speaker_N],
+        seconds_N=shard_set.index["frames"][found.sample_N] / shard_set.manifest.frames_per_second,
+    )
+
+
+def _write_embeddings(path: Path, training: Recordings, tested: Recordings, accents: Sequence[str]) -> None:
+    both = {
+        name: np.concatenate([getattr(training, field), getattr(tested, field)])
+        for name, field in (
+            ("keys", "key_N"),
+            ("embeddings", "embedding_NE"),
+            ("probabilities", "probability_NA"),
+            ("labels", "accent_N"),
+            ("speakers", "speaker_N"),
+            ("sex", "sex_N"),
+            ("seconds", "seconds_N"),
+        )
+    }
+    unseen = np.arange(len(both["keys"])) >= len(training)
+    write_archive(path, {**both, "unseen": unseen, "accent_names": np.array(accents)})

@@ -1,0 +1,1 @@
+"""A model over a shard set or over recordings."""

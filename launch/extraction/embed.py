@@ -1,0 +1,147 @@
+"""Embeddings of whatever a user has: one sound file, a folder of them, or a shard set, written to one .npz.
+
+Shapes: N recordings, E embedding, A accents of the model.  Cost: for sound, the features (some milliseconds
+a second of it, on one core) and a forward pass; for shards, the forward pass.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from accent.errors import AccentError
+from accent.files import writable_folder, write_archive
+from accent.inference.embedder import AccentEmbedder, Heard
+from launch.evaluation.evaluate import check_features, extract, track_on_terminal
+from launch.extraction.speaker_statistics import voices_for
+from shards.loading.loader import EvaluationLoader
+from shards.shard_set.manifest import MANIFEST_NAME, ShardSet
+
+Arrays = Mapping[str, np.ndarray]
+Refused = tuple[tuple[str, str], ...]
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+
+
+@dataclass(frozen=True)
+class EmbeddingResult:
+    """What was embedded and what could not be."""
+
+    output: Path
+    """The .npz file."""
+    count: int
+    """Recordings in it."""
+    refused: Refused = ()
+    """(path, reason) of sound files that could not be used."""
+
+
+def embed_input(
+    run: Path, source: Path, output: Path, device: torch.device | str | None = None, console: Console | None = None
+) -> EmbeddingResult:
+    """Embed a sound file, a folder of sound files, or a shard set.
+
+    The archive holds `keys` [N] (the path below the folder, the file's name, or the sample's key), `embeddings` float32
+    [N, E], `probabilities` float32 [N, A] of the accents named in `accent_names` [A]; from a shard set, `speakers` [N]
+    and `accents` [N] too; from sound, `refused` [n, 2], paths and reasons.
+
+    A model that normalises by speaker takes each sound file for a speaker of its own, since nobody says who speaks; a
+    shard set knows its speakers.
+
+    Args:
+        run: a run folder, a model folder, or a model file.
+        source: a sound file; a folder with a `manifest.json`, which is a shard set; or any other folder, searched at
+            any depth for WAV, FLAC, OGG and MP3 files.
+        output: the .npz file to write; one that exists is replaced at the end.
+        device: where to compute; a GPU if there is one.
+        console: told what was written and what was refused; the terminal if not given.
+
+    Returns:
+        Where the archive is, how many recordings it holds, and which files were refused.
+
+    Raises:
+        AccentError: no model, no such input, no sound file in it or none that can be used, features made otherwise than
+            the model's, or an output that cannot be written.
+    """
+    device = device if device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
+    console = console if console is not None else Console()
+    _check_output(output)
+    embedder = AccentEmbedder.load(run, device)
+    if (source / MANIFEST_NAME).is_file():
+        arrays, refused = _embed_shards(embedder, source)
+    else:
+        if embedder.model.config.normalisation == "speaker" and source.is_dir():
+            console.print("this model normalises by speaker: each file is taken for a speaker of its own")
+        arrays, refused = _embed_sound(embedder, source)
+    write_archive(output, {**arrays, "accent_names": np.array(embedder.accents)})
+    result = EmbeddingResult(output, len(arrays["keys"]), refused)
+    for path, reason in refused:
+        console.print(f"refused: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"{output}: {result.count} embeddings of {arrays['embeddings'].shape[1]} numbers"
+        + (f"; {len(refused)} files refused" if refused else ""),
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return result
+
+
+def _check_output(output: Path) -> None:
+    """Make the folder and see that it can be written, before hours are spent on what goes there."""
+    if output.suffix != ".npz":
+        raise AccentError(f"{output}: the output is an .npz archive; give it a name that ends in .npz")
+    if output.is_dir():
+        raise AccentError(f"{output}: is a folder; name a file")
+    writable_folder(output.parent)
+
+
+def _embed_shards(embedder: AccentEmbedder, root: Path) -> tuple[Arrays, Refused]:
+    shard_set = ShardSet.open(root)
+    check_features(shard_set, embedder.feature_config)
+    loader = EvaluationLoader(shard_set)
+    voices = voices_for(embedder.model, shard_set)
+    found = extract(embedder.model, track_on_terminal(loader, "embedding"), embedder.device, voices)
+    arrays = {
+        "keys": np.array([one["key"] for one in loader.metadata(found.sample_N)]),
+        "embeddings": found.embedding_NE,
+        "probabilities": found.probability_NA,
+        "speakers": np.array(shard_set.speakers)[found.speaker_N],
+        "accents": np.array(loader.accents)[found.accent_N],
+    }
+    return arrays, ()
+
+
+def _embed_sound(embedder: AccentEmbedder, source: Path) -> tuple[Arrays, Refused]:
+    files, alone = _sound_files(source), source.is_file()
+    heard: dict[str, Heard] = {}
+    refused: list[tuple[str, str]] = []
+    for path in track_on_terminal(files, "embedding"):
+        key = path.name if alone else path.relative_to(source).as_posix()
+        try:
+            heard[key] = embedder.hear_file(path)
+        except AccentError as error:
+            if alone:
+                raise
+            refused.append((key, str(error).removeprefix(f"{path}: ")))
+    if not heard:
+        raise AccentError(f"{source}: none of {len(files)} sound files can be used; the first: {refused[0][1]}")
+    arrays = {
+        "keys": np.array(list(heard)),
+        "embeddings": np.stack([one.embedding_E for one in heard.values()]),
+        "probabilities": np.stack([one.probability_A for one in heard.values()]),
+        "refused": np.array(refused, dtype=np.str_).reshape(-1, 2),
+    }
+    return arrays, tuple(refused)
+
+
+def _sound_files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise AccentError(f"{source}: no such file or folder")
+    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES and path.is_file())
+    if not files:
+        raise AccentError(f"{source}: no sound file ({', '.join(SOUND_SUFFIXES)}) and no shard set in this folder")
+    return files

@@ -1,0 +1,250 @@
+"""What one training run is: every choice in one frozen dataclass, read from YAML and `key=value` words.
+
+A run is a folder.  Its `config.yaml` holds these values in full, so that the folder alone says how the model was made.
+`what_differs` decides whether a run may go on under another configuration.  Cost: milliseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+
+from accent.configuration import to_mapping
+from accent.errors import AccentError
+from accent.losses.config import LossConfig
+from accent.model.config import ModelConfig
+from shards.loading.loader import BatchConfig
+from shards.splits.split import SplitConfig
+
+PACKAGED = Path(__file__).resolve().parents[1] / "configs"
+"""The configurations that come with the package; found from this file: a user's own `configs` cannot hide them."""
+
+MAY_CHANGE = (
+    "run",
+    "shards",
+    "epochs",
+    "resume",
+    "device",
+    "mixed_precision",
+    "processes",
+    "timeout_minutes",
+    "zero_stage",
+    "chunk_rows",
+    "compile",
+    "not_finite",
+    "losses.tile",
+    "batch.workers",
+    "batch.verify",
+    "batch.damaged",
+    "batch.evaluation_frames_per_batch",
+)
+"""Keys that a resumed run may change.  The shard set is compared by its content, not by its path."""
+SECTIONS_THAT_MAY_CHANGE = ("checkpoints.", "monitor.")
+"""Sections that a resumed run may change: they decide what is kept and shown, not what is learnt."""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW and its learning rate over time: linear warm-up, then a cosine down to a floor."""
+
+    lr: float = 1e-3
+    """Highest learning rate, reached at the end of the warm-up."""
+    final_lr: float = 1e-5
+    """Learning rate at the last step."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises from near zero; at most half the run."""
+    weight_decay: float = 0.02
+    """Decay of the weight matrices; norms, biases, the temperature and the fusion weights are never decayed."""
+    betas: tuple[float, ...] = (0.9, 0.98)
+    """AdamW's two decay rates: of the mean and of the square of the gradient."""
+    epsilon: float = 1e-8
+    """Added to AdamW's denominator."""
+    grad_clip: float = 1.0
+    """Largest norm of the gradient over all parameters; a longer one is scaled down to it."""
+
+    def __post_init__(self) -> None:
+        if not self.lr > 0:
+            raise ValueError(f"lr: {self.lr} is not above 0")
+        if not 0 <= self.final_lr <= self.lr:
+            raise ValueError(f"final_lr: {self.final_lr} is not between 0 and lr ({self.lr})")
+        if self.warmup_steps < 0:
+            raise ValueError(f"warmup_steps: {self.warmup_steps} is below 0")
+        if self.weight_decay < 0:
+            raise ValueError(f"weight_decay: {self.weight_decay} is below 0")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas: {list(self.betas)} are not two numbers from 0 up to, not including, 1")
+        if not self.epsilon > 0:
+            raise ValueError(f"epsilon: {self.epsilon} is not above 0")
+        if not self.grad_clip > 0:
+            raise ValueError(f"grad_clip: {self.grad_clip} is not above 0")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """When the whole state of a run is saved, and how many savings are kept."""
+
+    every_steps: int = 500
+    """Steps between checkpoints; one is also saved after each validation, at the end, and when a signal comes."""
+    keep_last: int = 2
+    """How many of the newest checkpoints stay; the one with the best validation stays as well."""
+
+    def __post_init__(self) -> None:
+        for name in ("every_steps", "keep_last"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is below 1")
+
+
+@dataclass(frozen=True)
+class MonitorConfig:
+    """What is shown while a run goes on."""
+
+    every_steps: int = 10
+    """Steps between points of the TensorBoard curves; a point is the mean over these steps."""
+    line_seconds: float = 15.0
+    """Seconds between lines of progress where there is no terminal to draw a bar on."""
+
+    def __post_init__(self) -> None:
+        if self.every_steps < 1:
+            raise ValueError(f"every_steps: {self.every_steps} is below 1")
+        if not self.line_seconds > 0:
+            raise ValueError(f"line_seconds: {self.line_seconds} is not above 0")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run."""
+
+    run: str = "runs/accent"
+    """Folder of the run: configuration, split, checkpoints, best model, curves, evaluation."""
+    shards: str = "shards"
+    """Folder of the shard set, made by `accent featurize`; or the address of such a folder elsewhere, whose shards are
+    streamed: `https://host/folder`, `s3://bucket/folder`, `pipe:ssh host cat /folder/{}`."""
+    seed: int = 0
+    """Seed of the first weights, of the order of the samples, of the crops and of dropout."""
+    epochs: int = 50
+    """Passes over the training speakers' utterances, by count: an epoch is utterances / global batch steps."""
+    validate_every_epochs: int = 1
+    """Epochs between validations; the last step is always validated."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The encoder."""
+    losses: LossConfig = field(default_factory=LossConfig)
+    """The objective."""
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    """Shape of the global batch and of the crops."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Which speakers train, validate and test."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    """AdamW and its learning rate."""
+    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
+    """When the state is saved."""
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    """What is shown."""
+    resume: bool = True
+    """Go on from the newest checkpoint of the run folder, if it has one."""
+    device: Literal["auto", "cpu"] = "auto"
+    """auto: the GPUs if there are any; cpu: never a GPU."""
+    processes: int | None = None
+    """How many processes the run must have; null takes what the launcher makes."""
+    zero_stage: int | None = None
+    """DeepSpeed's ZeRO stage that the run must have, 0 for whole copies; null takes what the launcher makes."""
+    accumulation: int = 1
+    """Global batches whose gradients are averaged into one step; each has negatives of its own only."""
+    chunk_rows: int | None = None
+    """Rows that a process encodes at a time, so that a global batch larger than the memory keeps all its negatives, for
+    the price of a second forward pass; null encodes all at once."""
+    compile: bool = False
+    """Encode through torch.compile: a minute at the start, fewer kernels afterwards."""
+    not_finite: Literal["stop", "skip"] = "stop"
+    """What a loss or gradient that is not finite on any process does: it ends the run, or the step is left out and
+    counted on all of them.  fp16 always leaves out a step that overflows."""
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = None
+    """Arithmetic of the forward pass; null takes the launcher's choice."""
+    timeout_minutes: float = 10.0
+    """How long a process waits for the others before the job ends."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "validate_every_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is below 1")
+        if self.seed < 0:
+            raise ValueError(f"seed: {self.seed} is below 0")
+        if self.accumulation < 1:
+            raise ValueError(f"accumulation: {self.accumulation} is below 1")
+        if self.chunk_rows is not None and self.chunk_rows < 1:
+            raise ValueError(f"chunk_rows: {self.chunk_rows} is below 1")
+        if self.zero_stage not in (None, 0, 1, 2, 3):
+            raise ValueError(f"zero_stage: {self.zero_stage} is not one of 0, 1, 2, 3")
+        if self.not_finite not in ("stop", "skip"):
+            raise ValueError(f"not_finite: '{self.not_finite}' is not one of stop, skip")
+        if self.losses.same_prompt and not self.batch.same_prompts:
+            raise ValueError(
+                "losses.same_prompt: true needs batch.same_prompts=true, or hardly a row would find a positive"
+            )
+        if self.processes is not None and self.processes < 1:
+            raise ValueError(f"processes: {self.processes} is below 1")
+        if not self.timeout_minutes > 0:
+            raise ValueError(f"timeout_minutes: {self.timeout_minutes} is not above 0")
+        for name in ("run", "shards"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"{name}: an empty path")
+
+
+def find_config(name: str, folder: str = "") -> Path:
+    """Return the configuration file a name stands for.
+
+    Args:
+        name: a path (`configs/demo.yaml`, `mine.yaml`); looked up from the working folder first, then among the
+            configurations that come with the package, with or without the leading `configs/` and the `.yaml`.
+        folder: of the package's configurations to list where there is none of this name; "corpora" holds the
+            featurizer's, the top has those of runs.
+
+    Returns:
+        An existing file.
+
+    Raises:
+        AccentError: there is none; the line lists the configurations that come with the package.
+    """
+    given = Path(name)
+    if given.is_file():
+        return given
+    inside = Path(*given.parts[1:]) if given.parts[:1] == ("configs",) else given
+    if not given.is_absolute():
+        for candidate in (PACKAGED / inside, PACKAGED / f"{inside}.yaml"):
+            if candidate.is_file():
+                return candidate
+    known = ", ".join(sorted(f"configs/{path.relative_to(PACKAGED)}" for path in (PACKAGED / folder).glob("*.yaml")))
+    raise AccentError(f"{name}: no such configuration file; those that come with the package: {known}")
+
+
+def write_config(config: RunConfig, file: Path) -> None:
+    """Write every value of a configuration as YAML; the file is there whole or not at all."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(OmegaConf.to_yaml(OmegaConf.create(to_mapping(config))), encoding="utf-8")
+    partial.replace(file)
+
+
+def what_differs(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Name the values that keep a saved run from going on under another configuration.
+
+    Args:
+        saved: the run's configuration as a mapping.
+        wanted: the configuration it is started with now.
+
+    Returns:
+        Lines `key: saved -> wanted`, without the keys that may change; empty if the run can go on.
+    """
+    before, now = _flat(saved), _flat(wanted)
+    keys = [key for key in {**before, **now} if key not in MAY_CHANGE and not key.startswith(SECTIONS_THAT_MAY_CHANGE)]
+    return [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
+
+
+def _flat(mapping: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{path}{key}."))
+        else:
+            flat[f"{path}{key}"] = value
+    return flat

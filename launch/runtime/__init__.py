@@ -1,0 +1,1 @@
+"""What is really running: processes, precision, signals, exit status."""

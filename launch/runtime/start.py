@@ -1,0 +1,233 @@
+"""What is really running: processes, backend, device, precision, ZeRO stage.
+
+Launchers misunderstand easily: asked for two processes on a CPU, Accelerate may start one, or start two that each
+believe to be alone; asked for DeepSpeed without a GPU, it may train without.  `start_runtime` compares what was asked
+with what there is, and refuses to train otherwise.  Cost: the imports (seconds), then nothing.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import cast, get_args
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import (
+    DistributedDataParallelKwargs,
+    DistributedType,
+    InitProcessGroupKwargs,
+    gather_object,
+)
+
+from accent.errors import AccentError
+from launch.runtime.deepspeed_plugin import launched_stage, zero_plugin
+from launch.runtime.missing_ranks import sign_in
+from launch.runtime.precision import Precision
+
+SUPPORTED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.DEEPSPEED)
+
+
+class EveryRankError(AccentError):
+    """A fault that all processes raise together with the same line: the first speaks for all."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The processes as they are."""
+
+    accelerator: Accelerator
+    """Prepares a module and an optimizer (nothing else); its own mixed precision is off."""
+    precision: Precision
+    """Arithmetic of the forward pass."""
+    zero_stage: int
+    """What DeepSpeed shares out among the processes; 0: nothing, each has a whole copy."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        return self.accelerator.device
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+        return int(self.accelerator.process_index)
+
+    @property
+    def processes(self) -> int:
+        """How many there are."""
+        return int(self.accelerator.num_processes)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    def highest(self, *numbers: float | torch.Tensor) -> list[float]:
+        """Return the highest of each number over all processes; a collective.
+
+        Numbers that lie on the device are waited for once, at the end.
+        """
+        held = torch.stack([torch.as_tensor(number, dtype=torch.float32, device=self.device) for number in numbers])
+        if self.processes > 1:
+            torch.distributed.all_reduce(held, op=torch.distributed.ReduceOp.MAX)
+        return held.tolist()
+
+
+def start_runtime(
+    device: str | torch.device | None = None,
+    mixed_precision: str | None = None,
+    processes: int | None = None,
+    zero_stage: int | None = None,
+    timeout_minutes: float = 10.0,
+) -> Runtime:
+    """Join the processes the launcher made, and refuse to go on if they are not what was asked for.
+
+    Args:
+        device: "cpu" never uses a GPU; "cuda" needs one; None takes what there is.
+        mixed_precision: "no", "bf16", "fp16"; None takes the launcher's choice.
+        processes: how many processes there must be; None takes what the launcher made.
+        zero_stage: the ZeRO stage there must be, 0 for none; None takes the launcher's choice.
+        timeout_minutes: how long a collective waits for the other processes before this one gives up.
+
+    Returns:
+        The processes.
+
+    Raises:
+        AccentError: another number of processes or another stage than asked for, a missing GPU, or a parallel mode that
+            the training loop does not know.
+
+    Several processes without a GPU talk through gloo: plain torchrun and `accelerate launch --multi_gpu` work on a CPU.
+    """
+    wanted = None if device is None else torch.device(device)
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    if wanted is not None and wanted.type == "cuda":
+        if not torch.cuda.is_available():
+            raise AccentError(f"device {wanted}: this machine has no GPU that torch can use; take device cpu")
+        if wanted.index is not None and world_size == 1:
+            torch.cuda.set_device(wanted)
+    precision = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    if precision not in get_args(Precision):
+        raise AccentError(f"mixed_precision: {precision} asked for; allowed: {', '.join(get_args(Precision))}")
+    stage = launched_stage()
+    if zero_stage is not None and zero_stage != stage:
+        raise AccentError(
+            f"zero_stage: {zero_stage} asked for, the launcher started {f'stage {stage}' if stage else 'none'}; "
+            f"start it with configs/accelerate/{f'zero{zero_stage}' if zero_stage else 'node'}.yaml"
+        )
+    if AcceleratorState._shared_state and not torch.distributed.is_initialized():
+        # Accelerate keeps one state a process, so a second call on another device would silently stay on the first.
+        AcceleratorState._reset_state(reset_partial_state=True)
+    accelerator = _join(wanted, world_size, stage, timedelta(minutes=timeout_minutes))
+    _check(accelerator, wanted, world_size, processes, stage)
+    if accelerator.num_processes > 1:
+        sign_in()
+    return Runtime(accelerator, cast(Precision, precision), stage)
+
+
+def _join(wanted: torch.device | None, world_size: int, stage: int, timeout: timedelta) -> Accelerator:
+    without_gpu = not torch.cuda.is_available()
+    if stage:
+        # Accelerate's cpu=True would silently drop DeepSpeed; without a backend's name it would make each process
+        # alone.  DeepSpeed decides by the variable what it runs on.
+        if without_gpu:
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")
+        backend = "gloo" if without_gpu else "nccl"
+        return Accelerator(
+            mixed_precision="no",
+            deepspeed_plugin=zero_plugin(stage),
+            kwargs_handlers=[InitProcessGroupKwargs(backend=backend, timeout=timeout)],
+        )
+    return Accelerator(
+        cpu=(wanted is not None and wanted.type == "cpu") or (world_size > 1 and without_gpu),
+        mixed_precision="no",
+        kwargs_handlers=[
+            InitProcessGroupKwargs(timeout=timeout),
+            DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True),
+        ],
+    )
+
+
+def _check(
+    accelerator: Accelerator, wanted: torch.device | None, world_size: int, processes: int | None, stage: int
+) -> None:
+    if accelerator.distributed_type not in SUPPORTED:
+        raise AccentError(
+            f"the launcher asks for {accelerator.distributed_type.value}; training runs on one process, on several "
+            "with a whole copy of the model each, or under DeepSpeed's ZeRO: start it with a file of configs/accelerate"
+        )
+    if bool(stage) != (accelerator.distributed_type == DistributedType.DEEPSPEED):
+        raise AccentError(
+            f"ZeRO stage {stage} asked for, Accelerate runs {accelerator.distributed_type.value}; "
+            "unset ACCELERATE_USE_CPU and start it again"
+        )
+    if accelerator.num_processes != world_size:
+        raise AccentError(
+            f"the launcher made {world_size} processes (WORLD_SIZE) but Accelerate joined {accelerator.num_processes}; "
+            "unset ACCELERATE_USE_CPU, ACCELERATE_TORCH_DEVICE and LOCAL_RANK, and start it again"
+        )
+    # `accelerate launch` names a meeting point whenever it was asked for several processes, even if it starts one.
+    alone = "WORLD_SIZE" not in os.environ and "ACCELERATE_MIXED_PRECISION" in os.environ
+    if alone and "MASTER_PORT" in os.environ and "SLURM_JOB_ID" not in os.environ:
+        raise AccentError(
+            "accelerate launch was asked for several processes and started one (it does so with --cpu); "
+            "use: accelerate launch --config_file configs/accelerate/cpu.yaml --num_processes N -m launch.train ..."
+        )
+    if processes is not None and accelerator.num_processes != processes:
+        raise AccentError(
+            f"processes: {processes} asked for, {accelerator.num_processes} running; "
+            f"start it with: accelerate launch --num_processes {processes} ..."
+        )
+    if wanted is not None and accelerator.device.type != wanted.type:
+        raise AccentError(f"device {wanted} asked for, Accelerate took {accelerator.device}")
+
+
+def describe(runtime: Runtime, rows: int, accumulation: int, chunk_rows: int | None, parameters: int) -> str:
+    """Return the line a run starts with.
+
+    Args:
+        runtime: the processes.
+        rows: of a batch on one process.
+        accumulation: batches a step.
+        chunk_rows: rows encoded at a time; None for all.
+        parameters: of the model.
+    """
+    backend = torch.distributed.get_backend() if torch.distributed.is_initialized() else "none"
+    device, count = runtime.device, runtime.processes
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads each"
+    machines = count // int(os.environ.get("LOCAL_WORLD_SIZE", count))
+    where = f" on {machines} machines" if machines > 1 else ""
+    precision = {"no": "float32"}.get(runtime.precision, runtime.precision)
+    chunks = f", encoded {chunk_rows} rows at a time" if chunk_rows is not None and chunk_rows < rows else ""
+    return (
+        f"training on {count} process{'es' if count > 1 else ''}{where}, backend {backend}, device {device.type} "
+        f"({name}), precision {precision}, ZeRO {f'stage {runtime.zero_stage}' if runtime.zero_stage else 'off'}, "
+        f"global batch {rows * count}{f' = {rows} rows x {count} processes' if count > 1 else ''}"
+        f"{f', {accumulation} of them a step' if accumulation > 1 else ''}{chunks}, "
+        f"{parameters / 1e6:.2f} M parameters"
+    )
+
+
+@contextmanager
+def together(runtime: Runtime) -> Iterator[None]:
+    """Run a block on every process; if it fails with an `AccentError` on any, raise that error on all.
+
+    Without this a process that cannot read its disk would leave the others waiting in their next collective.
+    Every process must enter the block.  Cost: one small all-gather.
+
+    Raises:
+        EveryRankError: the distinct lines of all processes, joined.
+    """
+    fault: str | None = None
+    try:
+        yield
+    except EveryRankError:
+        raise
+    except AccentError as error:
+        fault = str(error)
+    faults = [fault] if runtime.processes == 1 else gather_object([fault])
+    lines = list(dict.fromkeys(line for line in faults if line is not None))
+    if lines:
+        raise EveryRankError("; ".join(lines))

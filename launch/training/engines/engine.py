@@ -1,0 +1,215 @@
+"""How gradients are made, brought together and applied; the training loop knows only this interface.
+
+`WholeCopies`: every process has all of the model, alone or under DistributedDataParallel.
+`launch.training.engines.zero` has the other engine, DeepSpeed's ZeRO, which shares optimizer, gradients and weights out
+among the processes.
+
+In all of them a step means the same: the gradient is the mean over processes (and over the batches accumulated) of the
+loss's; its norm is taken over all parameters, unscaled; it is clipped to `grad_clip`; a step whose gradient or loss is
+not finite on any process is applied on none.  Cost: one all-reduce of the gradients a step.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from launch.run_config import OptimizerConfig
+from launch.runtime.precision import LossScale
+from launch.runtime.start import Runtime
+from launch.training.module import TrainingModule, TrainingOutput
+from launch.training.optimizer import parameter_groups
+from launch.training.step_timer import StepClock
+from shards.loading.batch import Batch
+
+WEIGHTS = "module.safetensors"
+"""Weights of encoder and objective in a checkpoint, buffers too."""
+MOMENTS = "optimizer.pt"
+"""AdamW's moments and step counts in a checkpoint."""
+
+
+class Stepped(NamedTuple):
+    """What became of a step."""
+
+    gradient_norm: float
+    """Before clipping; not finite where the step was left out."""
+    applied: bool
+    """Whether the weights were updated; the same on every process."""
+
+
+class Engine(ABC):
+    """Forward, backward and optimizer of one run.
+
+    Args:
+        module: the training module, on any device.
+        config: AdamW and clipping.
+        runtime: the processes and their precision.
+        accumulation: batches whose gradients make one step.
+        clock: told of the parts `backward` and `optimizer`.
+    """
+
+    in_background: bool
+    """Whether the first process alone writes the state, from a copy, so that it may do so while training goes on."""
+
+    def __init__(
+        self, module: TrainingModule, config: OptimizerConfig, runtime: Runtime, accumulation: int, clock: StepClock
+    ) -> None:
+        self.module, self.config, self.runtime = module, config, runtime
+        self.accumulation, self.clock = accumulation, clock
+        self.loss_scale = LossScale(runtime.precision, runtime.processes)
+
+    @abstractmethod
+    def accumulate(self, batch: Batch, last: bool) -> TrainingOutput:
+        """Add the gradient of one batch.
+
+        Args:
+            batch: this process's rows, on the device.
+            last: whether the step follows, so that the processes bring their gradients together.
+        """
+
+    @abstractmethod
+    def step(self, lr: float) -> Stepped:
+        """Apply the gradient accumulated, or leave it out if it is not finite; either way it is gone afterwards.
+
+        Args:
+            lr: learning rate of this step.
+
+        Returns:
+            The gradient's norm, and whether it was applied: the same on every process.
+        """
+
+    @abstractmethod
+    def settle(self, batch: Batch) -> None:
+        """Do once, before the first step after a start, what fixes the order in which gradients are added up."""
+
+    @abstractmethod
+    def snapshot(self) -> Callable[[Path], None] | None:
+        """Take the state as it is now; a collective.
+
+        Returns:
+            What writes this process's part of it into a folder; None if the process has nothing to write.  Among the
+            files is always `module.safetensors`, every weight in float32 whatever the engine.  If `in_background`, it
+            may be called while training goes on; if not, it is a collective as well.
+        """
+
+    def whole_weights(self) -> AbstractContextManager[Any]:
+        """Return a context in which every weight is whole on every process; a collective."""
+        return nullcontext()
+
+    @abstractmethod
+    def load(self, folder: Path) -> None:
+        """Take over a state written by the same kind of engine; a collective."""
+
+
+def poisoned(loss: Tensor) -> Tensor:
+    """Return the loss, times NaN if it is not finite.
+
+    Then no gradient of it is finite either, and one look at the gradient's norm, which all processes share, is enough:
+    an infinite loss may have finite gradients.
+    """
+    return loss * torch.where(loss.isfinite(), 1.0, torch.nan).detach()
+
+
+class WholeCopies(Engine):
+    """The model on one device, or a copy of it on each under DistributedDataParallel."""
+
+    in_background = True
+
+    def __init__(
+        self, module: TrainingModule, config: OptimizerConfig, runtime: Runtime, accumulation: int, clock: StepClock
+    ) -> None:
+        super().__init__(module, config, runtime, accumulation, clock)
+        optimizer = build_optimizer(module, config)
+        self.wrapped, self.optimizer = runtime.accelerator.prepare(module, optimizer)
+
+    def accumulate(self, batch: Batch, last: bool) -> TrainingOutput:
+        """Add the gradient of one batch; all but the last stay with this process."""
+        with nullcontext() if last else self.runtime.accelerator.no_sync(self.wrapped):
+            output: TrainingOutput = self.wrapped(batch)
+            with self.clock.part("backward"):
+                (poisoned(output.loss) * (self.loss_scale.factor / self.accumulation)).backward()
+        return output
+
+    def step(self, lr: float) -> Stepped:
+        """Unscale, clip, update."""
+        with self.clock.part("optimizer"):
+            set_learning_rate(self.optimizer, lr)
+            if self.loss_scale.factor != 1.0:
+                gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
+                torch._foreach_mul_(gradients, 1 / self.loss_scale.factor)
+            norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip))
+            # Gradients are the same on every process by now, so all of them decide alike.
+            applied = norm < float("inf")
+            if applied:
+                self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        self.loss_scale.update(overflowed=not applied)
+        return Stepped(norm, applied)
+
+    def settle(self, batch: Batch) -> None:
+        """Run one pass for nothing, after which DDP lays its buckets of gradients out for good.
+
+        Where a gradient lies in a bucket decides in which order three processes or more add it up.  Without this pass
+        the first step after a resume would add in another order than the same step of an uninterrupted run.
+        """
+        if self.runtime.processes > 1:
+            self.accumulate(batch, last=True)
+            self.optimizer.zero_grad(set_to_none=True)
+
+    def snapshot(self) -> Callable[[Path], None] | None:
+        """Copy weights and moments to the host's memory; they are the same on every process, so the first writes."""
+        if not self.runtime.is_main:
+            return None
+        weights, moments = to_host(self.module.state_dict()), to_host(self.optimizer.state_dict())
+
+        def write(folder: Path) -> None:
+            save_file(weights, folder / WEIGHTS)
+            torch.save(moments, folder / MOMENTS)
+
+        return write
+
+    def load(self, folder: Path) -> None:
+        """Take over weights and moments."""
+        moments = torch.load(folder / MOMENTS, map_location="cpu", weights_only=True)
+        self.module.load_state_dict(load_file(folder / WEIGHTS))
+        self.optimizer.load_state_dict(moments)
+
+
+def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
+    """Return AdamW over a module's parameters, those of fewer than two dimensions without decay.
+
+    Fused, one kernel for many parameters: half the optimizer's time, on a CPU too.
+
+    Args:
+        module: what is optimised.
+        config: rates and decays.
+    """
+    return torch.optim.AdamW(
+        parameter_groups([module], config.weight_decay),
+        lr=config.lr,
+        betas=(config.betas[0], config.betas[1]),
+        eps=config.epsilon,
+        fused=True,
+    )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of every group."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def to_host(state: Any) -> Any:
+    """Return a nested state with every tensor copied to new memory of the host."""
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {key: to_host(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [to_host(value) for value in state]
+    return state

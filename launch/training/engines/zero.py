@@ -1,0 +1,150 @@
+"""DeepSpeed's ZeRO: optimizer (stage 1), gradients (2) and weights (3) are shared out among the processes.
+
+Only where they lie differs: weights are float32 and the forward pass runs under torch's autocast, as with whole copies,
+so that a step computes the same.  DeepSpeed's configuration is generated here from ours, with nothing left to "auto".
+DeepSpeed itself leaves a step out, on all processes, if the gradient's norm is not finite.
+
+Cost: Adam's moments, half of a float32 model's training state, shrink by the number of processes from stage 1 on.
+In stage 3 each process sends as many bytes a step as under DistributedDataParallel, though in many small pieces; in
+stages 1 and 2 half as many again (counted by `tests.benchmarks.scaling`).
+
+Source: Rajbhandari et al. 2020, "ZeRO: Memory optimizations toward training trillion parameter models", SC20.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from launch.run_config import OptimizerConfig
+from launch.runtime.start import Runtime
+from launch.training.engines.engine import (
+    WEIGHTS,
+    Engine,
+    Stepped,
+    build_optimizer,
+    poisoned,
+    set_learning_rate,
+    to_host,
+)
+from launch.training.module import TrainingModule, TrainingOutput
+from launch.training.step_timer import StepClock
+from shards.loading.batch import Batch
+
+SHARES = "zero"
+"""Folder of DeepSpeed's own files in a checkpoint."""
+
+
+def zero_configuration(stage: int, rows: int, accumulation: int, grad_clip: float, processes: int) -> dict[str, Any]:
+    """Return DeepSpeed's configuration of a run.
+
+    Args:
+        stage: 1, 2 or 3.
+        rows: of a batch on one process.
+        accumulation: batches a step.
+        grad_clip: largest norm of the gradient.
+        processes: how many.
+    """
+    return {
+        "train_micro_batch_size_per_gpu": rows,
+        "gradient_accumulation_steps": accumulation,
+        "train_batch_size": rows * accumulation * processes,
+        "gradient_clipping": grad_clip,
+        "zero_optimization": {"stage": stage, "overlap_comm": stage > 1 and torch.cuda.is_available()},
+    }
+
+
+class ZeroShares(Engine):
+    """The model under DeepSpeed's ZeRO.
+
+    Args:
+        module: the training module.
+        config: AdamW and clipping.
+        runtime: its `zero_stage` is 1, 2 or 3.
+        accumulation: batches whose gradients make one step.
+        clock: told of the parts `backward` and `optimizer`.
+        rows: of a batch on this process.
+    """
+
+    # Every process writes, and they have to meet: training would have to wait anyway.
+    in_background = False
+
+    def __init__(
+        self,
+        module: TrainingModule,
+        config: OptimizerConfig,
+        runtime: Runtime,
+        accumulation: int,
+        clock: StepClock,
+        rows: int,
+    ) -> None:
+        super().__init__(module, config, runtime, accumulation, clock)
+        accelerator = runtime.accelerator
+        accelerator.state.deepspeed_plugin.deepspeed_config.update(
+            zero_configuration(runtime.zero_stage, rows, accumulation, config.grad_clip, runtime.processes)
+        )
+        accelerator.gradient_accumulation_steps = accumulation
+        optimizer = build_optimizer(module, config)
+        self.wrapped, self.optimizer = accelerator.prepare(module, optimizer)
+        self._set_scale()
+
+    def accumulate(self, batch: Batch, last: bool) -> TrainingOutput:
+        """Add the gradient of one batch; DeepSpeed divides by the number of batches accumulated."""
+        self.wrapped.set_gradient_accumulation_boundary(last)
+        output: TrainingOutput = self.wrapped(batch)
+        with self.clock.part("backward"):
+            self.wrapped.backward(poisoned(output.loss))
+        return output
+
+    def step(self, lr: float) -> Stepped:
+        """Let DeepSpeed clip and update, or leave the step out."""
+        with self.clock.part("optimizer"):
+            set_learning_rate(self.optimizer, lr)
+            self.wrapped.step()
+        applied = not self.optimizer.step_was_skipped
+        self.loss_scale.update(overflowed=not applied)
+        self._set_scale()
+        return Stepped(float(self.wrapped.get_global_grad_norm()), applied)
+
+    def settle(self, batch: Batch) -> None:
+        """Do nothing: DeepSpeed's order is that of the parameters, from the first step on."""
+
+    def snapshot(self) -> Callable[[Path], None] | None:
+        """Bring the whole weights to the first process; the shares are written from where they lie."""
+        with self.whole_weights():
+            weights = to_host(self.module.state_dict()) if self.runtime.is_main else {}
+
+        def write(folder: Path) -> None:
+            if self.runtime.is_main:
+                save_file(weights, folder / WEIGHTS)
+            self.wrapped.save_checkpoint(str(folder), tag=SHARES, save_latest=False)
+            if self.runtime.is_main:
+                # DeepSpeed's scripts that make whole weights of its files; they lie beside them already.
+                for script in folder.glob("zero_to_*.py"):
+                    script.unlink()
+
+        return write
+
+    def whole_weights(self) -> AbstractContextManager[Any]:
+        """Gather what stage 3 has shared out; see `Engine.whole_weights`."""
+        if self.runtime.zero_stage < 3:
+            return nullcontext()
+        # Imported here: it takes seconds, and only ZeRO needs it.
+        import deepspeed
+
+        gathered: AbstractContextManager[Any] = deepspeed.zero.GatheredParameters(list(self.module.parameters()))
+        return gathered
+
+    def load(self, folder: Path) -> None:
+        """Take over this process's share of weights and moments."""
+        where, _ = self.wrapped.load_checkpoint(str(folder), tag=SHARES, load_lr_scheduler_states=False)
+        if where is None:
+            raise OSError(f"{folder / SHARES} is incomplete")
+        self._set_scale()
+
+    def _set_scale(self) -> None:
+        if self.loss_scale.dynamic:
+            self.optimizer.optimizer.override_loss_scale(self.loss_scale.factor)

@@ -1,0 +1,57 @@
+"""The learning rate as a pure function of the global step, and which parameters decay.
+
+Nothing here has a state: a resumed run, or one on another number of processes, has the same learning rate at the same
+step.  Cost: one cosine a step.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from launch.run_config import OptimizerConfig
+
+
+def learning_rate(step: int, total_steps: int, config: OptimizerConfig) -> float:
+    """Return the learning rate of one step: linear warm-up, then half a cosine from `lr` to `final_lr`.
+
+    Args:
+        step: number of the step, 0 for the first.
+        total_steps: steps in the whole run.
+        config: highest and last rate, steps of warm-up (cut to half the run if it is longer).
+
+    Returns:
+        The learning rate the optimizer takes at this step.
+
+    Reference:
+        Loshchilov and Hutter (2017), SGDR: Stochastic Gradient Descent with Warm Restarts, equation 5, one cycle.
+    """
+    warmup = min(config.warmup_steps, total_steps // 2)
+    if step < warmup:
+        return config.lr * (step + 1) / (warmup + 1)
+    through = min(1.0, (step - warmup) / max(1, total_steps - 1 - warmup))
+    return config.final_lr + (config.lr - config.final_lr) * 0.5 * (1.0 + math.cos(math.pi * through))
+
+
+def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[dict[str, Any]]:
+    """Sort the parameters into decayed weight matrices and the rest.
+
+    Args:
+        modules: modules whose trainable parameters are optimised; a shared parameter is taken once.
+        weight_decay: decay of the first group.
+
+    Returns:
+        Two groups for a torch optimizer: matrices and kernels with decay; every parameter of fewer than two
+        dimensions (norms, biases, the temperature, the fusion weights) without.
+    """
+    decayed: dict[int, nn.Parameter] = {}
+    free: dict[int, nn.Parameter] = {}
+    for module in modules:
+        for parameter in module.parameters():
+            if parameter.requires_grad:
+                (free if parameter.ndim < 2 else decayed)[id(parameter)] = parameter
+    return [
+        {"params": list(decayed.values()), "weight_decay": weight_decay},
+        {"params": list(free.values()), "weight_decay": 0.0},
+    ]

@@ -1,0 +1,155 @@
+"""How good is the encoder on speakers it does not train on?  Measured while training, over all processes.
+
+The selection metric is the accent head's balanced accuracy (the mean over accents of the share of utterances told
+right).  MAP@R with same-speaker matches left out would say more about the embedding, but with one validation speaker
+an accent it is not defined; where it is, it is reported beside.  Cost: one forward pass over the validation utterances.
+
+Shape legend: N validation utterances, B rows of a batch, E embedding, A accents.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate.utils import broadcast_object_list
+
+from accent.errors import AccentError
+from accent.metrics import map_at_r
+from accent.metrics.classification import confusion_by_speaker, scores_of_confusion
+from accent.model.encoder import EnhancedAccentEncoder
+from launch.extraction.speaker_statistics import voices_for
+from launch.runtime.precision import autocast
+from launch.runtime.start import EveryRankError, Runtime, together
+from shards.loading.loader import EvaluationLoader
+
+SELECTION = "balanced_accuracy"
+"""The metric that chooses the best model; higher is better."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the encoder makes of the validation utterances, in sample order, each once."""
+
+    embeddings_NE: np.ndarray
+    logits_NA: np.ndarray
+    accent_N: np.ndarray
+    speaker_N: np.ndarray
+    sample_N: np.ndarray
+
+
+class StoppedWhileValidating(Exception):  # noqa: N818 (no error: a wish)
+    """A signal came to some process; raised on all of them at the same batch."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        """The signal."""
+
+
+def validate(
+    encoder: EnhancedAccentEncoder,
+    loader: EvaluationLoader,
+    accents: list[str],
+    runtime: Runtime,
+    signal_number: Callable[[], int] = lambda: 0,
+) -> dict[str, float]:
+    """Return the metrics of an encoder on a loader's speakers; every process calls this and gets the same numbers.
+
+    Args:
+        encoder: the bare encoder (unwrapped); its mode, training or not, is as before afterwards.
+        loader: whole utterances; this process's share.
+        accents: names of the accent head's labels.
+        runtime: the processes.
+        signal_number: tells a signal that this process has received, 0 for none.
+
+    Returns:
+        `balanced_accuracy`, `accuracy`, `macro_f1` and `cross_entropy` of the accent head over utterances whose accent
+        the head knows; `map_at_r` of the embeddings where an accent has two speakers; `spread`, the embeddings' mean
+        squared distance from their mean (near 0: they have collapsed into one point).
+
+    Raises:
+        EveryRankError: the loader has no utterance, or none of an accent that the head knows.
+        StoppedWhileValidating: a signal came.
+    """
+    heard = hear(encoder, loader, runtime, signal_number)
+    if len(heard.sample_N) == 0:
+        raise EveryRankError("no validation utterance: give split.validation a speaker of each accent")
+    found = [measure(heard, accents, list(loader.accents))] if runtime.is_main else [{}]
+    if runtime.processes > 1:
+        broadcast_object_list(found)
+    if SELECTION not in found[0]:
+        raise EveryRankError(f"no validation speaker has one of the accents trained on ({', '.join(accents)})")
+    return found[0]
+
+
+@torch.no_grad()
+def hear(
+    encoder: EnhancedAccentEncoder, loader: EvaluationLoader, runtime: Runtime, signal_number: Callable[[], int]
+) -> Heard:
+    """Embed a loader's utterances on all processes and bring them together, in sample order, each exactly once."""
+    was_training = encoder.training
+    encoder.eval()
+    parts: list[tuple[torch.Tensor, ...]] = []
+    with together(runtime):
+        table = voices_for(encoder, loader.shard_set, runtime.device)
+    batches, fault = iter(loader), None
+    while True:
+        try:
+            batch = next(batches, None)
+        except AccentError as error:
+            batch, fault = None, error
+        # All processes have equally many batches, so they come to the end, or to a fault of one of them, together.
+        stop, faulty = runtime.highest(signal_number(), float(fault is not None))
+        if stop or faulty or batch is None:
+            break
+        batch = batch.to(runtime.device, non_blocking=True)
+        voices = None if table is None else table.rows(batch.speaker_B)
+        with autocast(runtime.precision, runtime.device):
+            output = encoder(batch.frames_BTD, batch.valid_BT, voices)
+        rows = (output.embedding_BE.float(), output.accent_logits_BA.float(), batch.accent_B, batch.speaker_B)
+        parts.append((*rows, batch.sample_B))
+    encoder.train(was_training)
+    if stop:
+        raise StoppedWhileValidating(int(stop))
+    with together(runtime):
+        if fault is not None:
+            raise fault
+    if not parts:
+        nothing = np.zeros(0, np.int64)
+        return Heard(np.zeros((0, 1)), np.zeros((0, 1)), nothing, nothing, nothing)
+    # All processes have equally many batches and rows, so these tensors are of one shape; invalid rows fall out below.
+    columns = [runtime.accelerator.gather(torch.cat(column)).cpu().numpy() for column in zip(*parts, strict=True)]
+    sample = columns[4]
+    order = np.argsort(sample, kind="stable")[np.count_nonzero(sample < 0) :]
+    if (np.diff(sample[order]) == 0).any():
+        raise RuntimeError("the loader gave a validation utterance twice")
+    return Heard(*(column[order] for column in columns))
+
+
+def measure(heard: Heard, accents: list[str], loader_accents: list[str]) -> dict[str, float]:
+    """Return the metrics of `validate` from what was heard.
+
+    Args:
+        heard: embeddings, logits and labels of the utterances.
+        accents: names of the accent head's labels.
+        loader_accents: names that `heard.accent_N` counts in.
+    """
+    position = {name: number for number, name in enumerate(accents)}
+    label_N = np.array([position.get(name, -1) for name in loader_accents])[heard.accent_N]
+    known = label_N >= 0
+    metrics: dict[str, float] = {}
+    if known.any():
+        logits, label, speaker = heard.logits_NA[known].astype(np.float64), label_N[known], heard.speaker_N[known]
+        counts = confusion_by_speaker(label, logits.argmax(1), speaker, len(accents)).sum(0)
+        scores = scores_of_confusion(counts)
+        metrics.update({name: float(scores[name]) for name in (SELECTION, "accuracy", "macro_f1")})
+        logits -= logits.max(1, keepdims=True)
+        picked = logits[np.arange(len(label)), label] - np.log(np.exp(logits).sum(1))
+        metrics["cross_entropy"] = float(-picked.mean())
+    retrieval = map_at_r(heard.embeddings_NE, heard.accent_N, heard.speaker_N)
+    if retrieval.value is not None:
+        metrics["map_at_r"] = retrieval.value
+    centred = heard.embeddings_NE - heard.embeddings_NE.mean(0)
+    metrics["spread"] = float(np.square(centred).sum(1).mean())
+    return metrics

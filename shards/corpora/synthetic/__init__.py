@@ -1,0 +1,1 @@
+"""The demo's corpus: speech synthesised on the spot, with its alignments."""

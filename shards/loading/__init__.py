@@ -1,0 +1,1 @@
+"""Batches of a local shard set."""

@@ -1,0 +1,1 @@
+"""Which sample, when, on which rank: pure functions, no input or output."""

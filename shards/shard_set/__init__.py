@@ -1,0 +1,1 @@
+"""What lies on disk, and how to read it: manifest, index, statistics, samples."""

@@ -1,0 +1,208 @@
+"""What is in a shard set, for a person to read: counts, hours, speakers by accent, columns, refusals; and is it whole?
+
+The description reads the manifest, the index and the statistics, never a shard.  `verify` reads every byte.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from accent.errors import AccentError
+from accent.features.schema import COLUMNS, FAMILIES, FRAMES_PER_SECOND, Family, family_slices
+from shards.shard_set.manifest import INDEX_NAME, STATISTICS_NAME, ShardSet
+from shards.writing.progress import refused_table
+
+_BLOCK = 1 << 20
+
+
+def summary(shard_set: ShardSet) -> dict[str, Any]:
+    """Return what `describe` shows as plain values that JSON can hold.
+
+    Returns:
+        Keys `root`, `corpus`, `samples`, `hours`, `shards`, `bytes`, `seconds` (shortest, mean and longest sample),
+        `with_phones` (samples that have them), `accents` (name -> speakers, samples, hours), `speakers` (name ->
+        accent, sex, split, samples, hours, median F0 in Hz), `columns` (name -> family, mean, standard deviation and
+        defined share), `refused` and `configuration`.
+    """
+    manifest, index = shard_set.manifest, shard_set.index
+    frames = index["frames"].astype(np.int64)
+    hours_S = np.bincount(index["speaker"], weights=frames, minlength=len(shard_set.speakers)) / _frames_per_hour()
+    median_f0_S = shard_set.speaker_statistics.median_f0_hz()
+    speakers: dict[str, dict[str, Any]] = {
+        one.name: {
+            "accent": one.accent,
+            "sex": one.sex,
+            "split": one.split,
+            "samples": one.count,
+            "hours": float(hours_S[row]),
+            "median_f0_hz": None if np.isnan(median_f0_S[row]) else float(median_f0_S[row]),
+        }
+        for row, one in enumerate(manifest.speakers)
+    }
+    accents = {}
+    for accent in manifest.accents:
+        mine = [one for one in speakers.values() if one["accent"] == accent]
+        accents[accent] = {
+            "speakers": len(mine),
+            "samples": sum(one["samples"] for one in mine),
+            "hours": sum(one["hours"] for one in mine),
+        }
+    return {
+        "root": str(shard_set.root),
+        "corpus": manifest.corpus,
+        "samples": manifest.count,
+        "hours": manifest.hours,
+        "shards": len(manifest.shards),
+        "bytes": sum(one.bytes for one in manifest.shards),
+        "seconds": [float(value) / FRAMES_PER_SECOND for value in (frames.min(), frames.mean(), frames.max())],
+        "prompts": len(manifest.prompts),
+        "with_phones": int((index["phones_offset"] >= 0).sum()),
+        "accents": accents,
+        "speakers": speakers,
+        "columns": _columns(shard_set),
+        "refused": [{"path": one.path, "reason": one.reason} for one in manifest.refused],
+        "configuration": manifest.configuration,
+    }
+
+
+def describe(shard_set: ShardSet, brief: bool = False) -> RenderableType:
+    """Return the description of a shard set, to be printed by a rich console.
+
+    Args:
+        shard_set: an open shard set.
+        brief: leave out the columns, the refused inputs and the configuration.
+    """
+    facts = summary(shard_set)
+    shortest, mean, longest = facts["seconds"]
+    shards = facts["shards"]
+    head = Text(
+        f"{facts['root']}: corpus {facts['corpus']}\n"
+        f"{facts['samples']} samples, {_duration(facts['hours'])} in {shards} shard{'s' if shards > 1 else ''} "
+        f"({facts['bytes'] / 1e6:.1f} MB); {shortest:.1f} to {longest:.1f} s, {mean:.1f} s on average\n"
+        f"{len(facts['speakers'])} speakers, {len(facts['accents'])} accents, {facts['prompts']} prompts; "
+        f"{facts['with_phones']} samples with phones; {len(facts['refused'])} inputs refused\n"
+    )
+    parts: list[RenderableType] = [head, _speaker_table(facts)]
+    if not brief:
+        parts.append(_column_table(facts))
+        if shard_set.manifest.refused:
+            parts.append(refused_table(shard_set.manifest.refused))
+        parts.append(_configuration_table(facts["configuration"]))
+    return Group(*parts)
+
+
+def verify(shard_set: ShardSet) -> None:
+    """Compare the sha256 of every file of a shard set with the manifest.
+
+    Raises:
+        AccentError: files that differ, by name.
+    """
+    manifest = shard_set.manifest
+    expected = {one.name: one.sha256 for one in manifest.shards}
+    expected |= {INDEX_NAME: manifest.index.sha256, STATISTICS_NAME: manifest.statistics.sha256}
+    damaged = [name for name, sha256 in expected.items() if _sha256(shard_set.root / name) != sha256]
+    if damaged:
+        raise AccentError(
+            f"{shard_set.root}: damaged: {', '.join(damaged)} (sha256 differs from the manifest); "
+            "copy it again, or delete the folder and featurize again"
+        )
+
+
+def _columns(shard_set: ShardSet) -> dict[str, dict[str, Any]]:
+    statistics = shard_set.statistics(shard_set.speakers)
+    frames = int(shard_set.index["frames"].astype(np.int64).sum())
+    family_of = {column: family.name for family in FAMILIES for column in family.columns}
+    return {
+        column: {
+            "family": family_of[column],
+            "mean": float(statistics.mean_D[at]) if statistics.count_D[at] else None,
+            "std": float(statistics.std_D[at]) if statistics.count_D[at] else None,
+            "defined": float(statistics.count_D[at]) / frames,
+        }
+        for at, column in enumerate(COLUMNS)
+    }
+
+
+def _speaker_table(facts: dict[str, Any]) -> Table:
+    table = Table(title="speakers by accent", title_justify="left")
+    for heading in ("accent", "speakers", "samples", "speech"):
+        table.add_column(heading, justify="left" if heading == "accent" else "right")
+    table.add_column("who (sex, samples)", overflow="fold")
+    for accent, values in facts["accents"].items():
+        who = ", ".join(
+            f"{name} ({(one['sex'] or '?')[0]}, {one['samples']})"
+            for name, one in facts["speakers"].items()
+            if one["accent"] == accent
+        )
+        counts = [str(values["speakers"]), str(values["samples"]), _duration(values["hours"])]
+        # As text: square brackets in a name are not markup.
+        table.add_row(Text(accent), *counts, Text(who))
+    return table
+
+
+def _column_table(facts: dict[str, Any]) -> Table:
+    table = Table(title="columns, over all speakers", title_justify="left")
+    table.add_column("family")
+    table.add_column("column")
+    for heading in ("mean", "std", "defined"):
+        table.add_column(heading, justify="right")
+    slices = family_slices()
+    for family in FAMILIES:
+        values = [facts["columns"][column] for column in COLUMNS[slices[family.name]]]
+        if _is_numbered(family):
+            label = f"{family.columns[0]} .. {family.columns[-1]} (averages)"
+            table.add_row(family.name, label, *_shown(values))
+            continue
+        for column, value in zip(family.columns, values, strict=True):
+            table.add_row(family.name, column, *_shown([value]))
+    return table
+
+
+def _shown(values: list[dict[str, Any]]) -> list[str]:
+    shown = []
+    for key in ("mean", "std"):
+        known = [value[key] for value in values if value[key] is not None]
+        shown.append(f"{np.mean(known):.4g}" if known else "-")
+    return [*shown, f"{100 * np.mean([value['defined'] for value in values]):.0f} %"]
+
+
+def _is_numbered(family: Family) -> bool:
+    """Whether the columns are bands or coefficients that nobody reads one by one."""
+    return all(column.removeprefix(f"{family.name}_").isdigit() for column in family.columns)
+
+
+def _configuration_table(configuration: dict[str, Any]) -> Table:
+    table = Table(title="configuration", title_justify="left")
+    table.add_column("key", overflow="fold")
+    table.add_column("value", overflow="fold")
+    _add_settings(table, configuration, "")
+    return table
+
+
+def _add_settings(table: Table, values: dict[str, Any], prefix: str) -> None:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _add_settings(table, value, f"{prefix}{key}.")
+        else:
+            table.add_row(prefix + key, Text(str(value)))
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} min"
+
+
+def _frames_per_hour() -> int:
+    return FRAMES_PER_SECOND * 3600

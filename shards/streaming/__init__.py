@@ -1,0 +1,1 @@
+"""Batches of a shard set that lies elsewhere."""

@@ -1,0 +1,361 @@
+"""Batches of a shard set that lies elsewhere: streams instead of reading by position, and the same batches to look at.
+
+Training: the shards come in passes, each pass in a new order keyed by (seed, first step, pass), and all readers of all
+processes take them in turn, one after the other.  So no reader is ever without a next shard, every shard comes once a
+pass, and all processes yield equally many batches of equally many rows.  A process's readers fill one shuffle buffer in
+turn; rows are drawn from it in pairs of one accent and two speakers, wherever it holds such a pair.  A sample is drawn
+once each time its shard comes by, and leaves the buffer before some six times the buffer's size has passed through it.
+
+What a stream cannot give: a choice of P accents x S speakers x K utterances; an order that is the same on another
+number of processes; the very batches that would have come had a run not been stopped.  A resumed run begins new
+streams.
+
+Evaluation: process r streams the shards r, r + world size, ...; the plan follows from the index, so it is a partition,
+and every process knows how many batches all of them yield.
+
+Cost: the buffer holds whole samples (512 x 100 KB), and is filled before the first batch.
+
+Shape legend: N samples of the shard set, B rows of this process's batch, C samples in the buffer, T frames.
+"""
+
+import logging
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import cycle, islice
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from accent.errors import AccentError
+from shards.loading.batch import UNKNOWN_PHONE, Batch, Rectangle, Slot
+from shards.loading.loader import BatchConfig, EvaluationLoader, TrainingLoader
+from shards.sampling.decks import NO_SAMPLE, crop_starts, rank_share
+from shards.sampling.sampler import Rows
+from shards.shard_set.manifest import ShardSet
+from shards.shard_set.reader import DamagedSampleError
+from shards.splits.split import Split
+from shards.streaming.remote_shard_set import RemoteShardSet, StreamedSample, stream_shard
+from shards.streaming.shuffle_buffer import PairBuffer, ReadAhead, streamed_batches
+from shards.streaming.transport import is_remote
+
+BUFFER = 512
+"""Samples that a process holds to draw from."""
+_SHARDS, _DRAWS = range(2)
+"""What a random number is for: part of its key."""
+
+_logger = logging.getLogger(__name__)
+
+_Samples: TypeAlias = Generator[StreamedSample, None, None]
+
+
+def open_shards(place: str) -> tuple[ShardSet, type[TrainingLoader], type[EvaluationLoader]]:
+    """Open a shard set wherever it is.
+
+    Args:
+        place: a folder, or the address of one elsewhere (`shards.streaming.transport`).
+
+    Returns:
+        The shard set, and the kinds of loader that read it.
+
+    Raises:
+        AccentError: it cannot be opened, or is not whole.
+    """
+    if is_remote(place):
+        return RemoteShardSet.open(place), RemoteTrainingLoader, RemoteEvaluationLoader
+    return ShardSet.open(place), TrainingLoader, EvaluationLoader
+
+
+class RemoteTrainingLoader(TrainingLoader):
+    """Batches of random crops out of streams.  What is promised and what is not stands at the head of this module.
+
+    Args:
+        shard_set: where the samples are.
+        split: whose samples to draw (its training speakers, without its held-out prompts); None draws everybody's.
+        config: the shape of the global batch counts by its product; `workers` threads stream a shard each, and with 0
+            the one stream is read when a batch is asked for.  Checksums are always compared.
+        seed: another seed, another order and other crops.
+        rank: which of the processes this is.
+        world_size: how many processes share the global batch.
+        buffer: samples to hold and draw from.
+
+    Raises:
+        AccentError: as a `TrainingLoader`; same prompts asked for; or fewer shards with training samples than readers.
+
+    Example:
+        >>> shard_set = RemoteShardSet.open("s3://bucket/shards")  # doctest: +SKIP
+        >>> loader = RemoteTrainingLoader(shard_set, split, BatchConfig(workers=2))  # doctest: +SKIP
+    """
+
+    shard_set: RemoteShardSet
+
+    def __init__(
+        self,
+        shard_set: RemoteShardSet,
+        split: Split | None = None,
+        config: BatchConfig | None = None,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        buffer: int = BUFFER,
+    ) -> None:
+        if config is not None and config.same_prompts:
+            raise AccentError(
+                f"batch.same_prompts: {shard_set.folder.address} is streamed, and a stream cannot choose prompts; "
+                "copy the shard set into a folder here, or set it to false"
+            )
+        super().__init__(shard_set, split, config, seed, rank, world_size)
+        self.wanted_N = np.zeros(len(shard_set), bool)
+        """Bool, by sample number: what training draws from."""
+        self.wanted_N[np.concatenate(list(self._plan.decks.samples.values()))] = True
+        self._shards = np.unique(shard_set.index["shard"][self.wanted_N])
+        self._own_readers = max(1, self.config.workers)
+        self._readers = self._own_readers * world_size
+        if len(self._shards) < self._readers:
+            raise AccentError(
+                f"{shard_set.folder.address}: {len(self._shards)} shards with training samples are too few for "
+                f"{self._readers} readers ({world_size} processes x {self._own_readers}); lower batch.workers, start "
+                "fewer processes, or featurize with fewer samples a shard"
+            )
+        # More than a pass's samples would be the same ones twice.
+        self.buffer = max(1, min(buffer, self.n_samples // world_size))
+        """Samples held to draw from."""
+        self._own_B = rank_share(np.arange(self.global_batch), rank, world_size)
+        self._skips = _Skips()
+
+    def rows(self, step: int) -> Rows:
+        """Refuse: which rows a step has is known when they have come.
+
+        Raises:
+            AccentError: always.
+        """
+        raise AccentError(f"{self.shard_set.folder.address}: the rows of step {step} are known when they have come")
+
+    @property
+    def skipped(self) -> int:
+        """Samples left out so far because they are damaged; others came in their place."""
+        return self._skips.count
+
+    def steps(self, first: int, last: int) -> Iterator[Batch]:
+        """Yield batches for the steps first ... last - 1, from streams that begin here.
+
+        Args:
+            first: first step; part of the key of the order.
+            last: one past the last step.
+
+        Returns:
+            An iterator over batches of `global_batch / world_size` rows and `crop_frames` frames; each lives until the
+            next one is asked for.
+
+        Raises:
+            AccentError: a shard cannot be read, or a sample is damaged and the policy is "stop".
+        """
+        if first > 0 and self.rank == 0:
+            _logger.warning(
+                "%s: the streams begin anew at step %d, with another order than that of a run that was not stopped",
+                self.shard_set.folder.address,
+                first,
+            )
+        own = range(self.rank * self._own_readers, (self.rank + 1) * self._own_readers)
+        streams = [_begin(self._stream(first, reader), self.config.workers > 0) for reader in own]
+        try:
+            # Equally many from each, so that the order does not depend on which is quicker.
+            arriving = self._whole(next(stream) for stream in cycle(streams))
+            generator = np.random.default_rng([self.seed, _DRAWS, first, self.rank])
+            pairs = PairBuffer(arriving, self.shard_set.index, self.buffer, generator)
+            slot = Slot(len(self._own_B), len(self._own_B) * self.crop_frames)
+            for step in range(first, last):
+                yield self._batch(step, pairs, slot)
+        finally:
+            for stream in streams:
+                stream.close()
+
+    def shard_order(self, first: int, number: int) -> np.ndarray:
+        """Return the shards with training samples in the order of a pass.
+
+        Args:
+            first: the step that the streams began at.
+            number: which pass, from 0.
+        """
+        return np.random.default_rng([self.seed, _SHARDS, first, number]).permutation(self._shards)
+
+    def _stream(self, first: int, reader: int) -> _Samples:
+        """Yield one reader's samples without end, damaged ones among them."""
+        without_any = 0
+        for turn in range(reader, 1 << 62, self._readers):
+            number, place = divmod(turn, len(self._shards))
+            whole = 0
+            for sample in stream_shard(self.shard_set, int(self.shard_order(first, number)[place]), self.wanted_N):
+                if sample.damage is not None and self.config.damaged == "stop":
+                    raise sample.damage
+                whole += sample.damage is None
+                yield sample
+            without_any = 0 if whole else without_any + 1
+            if without_any == len(self._shards):
+                raise AccentError(
+                    f"{self.shard_set.folder.address}: {without_any} shards in a row without a whole sample; "
+                    "copy the shard set there again"
+                )
+
+    def _whole(self, samples: Iterable[StreamedSample]) -> Iterator[StreamedSample]:
+        for sample in samples:
+            if sample.damage is None:
+                yield sample
+            else:
+                self._skips.note(sample.damage)
+
+    def _batch(self, step: int, pairs: PairBuffer, slot: Slot) -> Batch:
+        samples = pairs.take(len(self._own_B))
+        # Keyed by the row of the global batch, as everywhere.
+        lengths = np.zeros(self.global_batch, np.int64)
+        lengths[self._own_B] = [len(sample.frames_TD) for sample in samples]
+        starts_B = crop_starts(step, lengths, self.crop_frames, self.seed)[self._own_B]
+        into = slot.rectangle(len(self._own_B), self.crop_frames)
+        for row, (sample, start) in enumerate(zip(samples, starts_B.tolist(), strict=True)):
+            _write(into, row, sample, start, self.shard_set.index)
+        return into.batch
+
+
+class RemoteEvaluationLoader(EvaluationLoader):
+    """Whole utterances out of streams, each exactly once over all processes, by length within a buffer.
+
+    Every process yields the same number of batches with the same number of rows; rows that nothing is left for are
+    invalid, and so are those of damaged samples under the policy "skip".  A batch lives until the next one is asked
+    for.
+
+    Args:
+        shard_set: where the samples are.
+        speakers: names of the speakers to read; None reads everybody.
+        config: what a batch holds; with `workers` above 0 one thread reads ahead.
+        rank: which of the processes this is.
+        world_size: how many processes share the samples.
+        prompts: read only these prompts; None reads all.
+        buffer: samples to hold and sort by length.
+
+    Raises:
+        AccentError: an unknown speaker or prompt, or no sample left.
+    """
+
+    shard_set: RemoteShardSet
+
+    def __init__(
+        self,
+        shard_set: RemoteShardSet,
+        speakers: Sequence[str] | None = None,
+        config: BatchConfig | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        prompts: Sequence[str] | None = None,
+        buffer: int = BUFFER,
+    ) -> None:
+        super().__init__(shard_set, speakers, config, rank, world_size, prompts)
+        index = shard_set.index
+        shards = np.unique(index["shard"][self.numbers_N])
+        streams = [self._in_order(shards[one::world_size]) for one in range(world_size)]
+        self._shards = shards[rank::world_size]
+        self._chunks = [streams[rank][at : at + buffer] for at in range(0, len(streams[rank]), buffer)]
+        self._frames_N = np.array(index["frames"], np.int64)
+        plan = streamed_batches(streams, self._frames_N, self.config.evaluation_frames_per_batch, buffer)
+        self._batches = [(chunk, batch[rank]) for chunk, batch in plan]
+        self._skips = _Skips()
+
+    def rows(self, batch: int) -> Rows:
+        """Tell what this process reads for a batch, without reading it.
+
+        Args:
+            batch: which batch, from 0.
+
+        Returns:
+            Sample number (-1 in an invalid row), first frame and number of frames of each row of this process.
+        """
+        numbers_B = self._batches[batch][1]
+        lengths_B = np.where(numbers_B == NO_SAMPLE, 0, self._frames_N[numbers_B])
+        return Rows(numbers_B, np.zeros_like(numbers_B), lengths_B)
+
+    @property
+    def skipped(self) -> int:
+        """Rows left out so far because their samples are damaged."""
+        return self._skips.count
+
+    def metadata(self, sample_numbers: Iterable[int]) -> list[dict[str, Any]]:
+        """Refuse: a stream gives frames, phones and labels.
+
+        Raises:
+            AccentError: always.
+        """
+        raise AccentError(f"{self.shard_set.folder.address}: evaluation reports need the shard set here; copy it")
+
+    def __iter__(self) -> Iterator[Batch]:
+        stream = _begin(self._stream(), self.config.workers > 0)
+        shapes = [(len(rows.numbers_B), max(1, int(rows.counts_B.max()))) for rows in map(self.rows, range(len(self)))]
+        slot = Slot(max(rows for rows, _ in shapes), max(rows * long for rows, long in shapes))
+        held: dict[int, StreamedSample] = {}
+        fetched = 0
+        try:
+            for (chunk, numbers_B), shape in zip(self._batches, shapes, strict=True):
+                if chunk == fetched and chunk < len(self._chunks):
+                    held = {one.number: one for one in islice(stream, len(self._chunks[chunk]))}
+                    fetched += 1
+                into = slot.rectangle(*shape)
+                for row, number in enumerate(numbers_B.tolist()):
+                    sample = None if number == NO_SAMPLE else self._whole(held.pop(number))
+                    _write(into, row, sample, 0, self.shard_set.index)
+                yield into.batch
+        finally:
+            stream.close()
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def _in_order(self, shards: np.ndarray) -> np.ndarray:
+        """Return the wanted samples of some shards as they come by: shard by shard, in the order of their bytes."""
+        index = self.shard_set.index[self.numbers_N]
+        order = np.lexsort((index["frames_offset"], index["shard"]))
+        return self.numbers_N[order[np.isin(index["shard"][order], shards)]]
+
+    def _stream(self) -> _Samples:
+        wanted_N = np.zeros(len(self.shard_set), bool)
+        wanted_N[self.numbers_N] = True
+        for shard in self._shards.tolist():
+            yield from stream_shard(self.shard_set, shard, wanted_N)
+
+    def _whole(self, sample: StreamedSample) -> StreamedSample | None:
+        if sample.damage is None:
+            return sample
+        if self.config.damaged == "stop":
+            raise sample.damage
+        self._skips.note(sample.damage)
+        return None
+
+
+def _begin(samples: _Samples, ahead: bool) -> _Samples | ReadAhead:
+    return ReadAhead(samples) if ahead else samples
+
+
+class _Skips:
+    """Counts what is left out, and logs each of it once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._logged = set[str]()
+
+    def note(self, damage: DamagedSampleError) -> None:
+        self.count += 1
+        if str(damage) not in self._logged:
+            self._logged.add(str(damage))
+            _logger.warning("left out: %s", damage)
+
+
+def _write(into: Rectangle, row: int, sample: StreamedSample | None, start: int, index: np.ndarray) -> None:
+    """Put as much of a sample into a row as fits, from a frame on; without a sample the row is invalid."""
+    if sample is None:
+        into.invalidate(row)
+        return
+    long = into.shape[1]
+    count = min(len(sample.frames_TD) - start, long)
+    into.frames_BTD[row, :count] = sample.frames_TD[start : start + count]
+    into.frames_BTD[row, count:] = 0
+    into.valid_BT[row] = np.arange(long) < count
+    into.phones_BT[row] = UNKNOWN_PHONE
+    if sample.phones_T is not None:
+        into.phones_BT[row, :count] = sample.phones_T[start : start + count]
+    labels = index[sample.number]
+    into.labels_4B[:, row] = (labels["accent"], labels["speaker"], labels["prompt"], sample.number)

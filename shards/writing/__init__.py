@@ -1,0 +1,1 @@
+"""Corpus to tar shards: parallel, resumable, over many machines, the same bytes each time."""

@@ -1,0 +1,84 @@
+"""Encoder and objective as training wraps them: in one pass, in chunks, compiled."""
+
+import pytest
+import torch
+
+from accent import EnhancedAccentEncoder, ModelConfig
+from accent.losses import AccentObjective, LossConfig
+from launch.training.module import TrainingModule, TrainingOutput
+from shards.loading.batch import Batch
+from shards.loading.loader import BatchConfig, TrainingLoader
+from shards.splits.split import make_split
+from tests.support.small_runs import small_shards
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    """Twelve rows of forty frames."""
+    shard_set = small_shards(tmp_path_factory.mktemp("shards"))
+    loader = TrainingLoader(shard_set, make_split(shard_set), BatchConfig(utterances_per_speaker=2, crop_frames=40))
+    return next(iter(loader)).to("cpu")
+
+
+def make_module(**options) -> TrainingModule:
+    torch.manual_seed(0)
+    encoder = EnhancedAccentEncoder(ModelConfig(hidden=16, blocks=1, layers=1, heads=2, embedding_dim=8, dropout=0.0))
+    return TrainingModule(encoder, AccentObjective(LossConfig(), encoder.config.accent_scale), **options)
+
+
+def one_pass(module: TrainingModule, batch: Batch) -> tuple[TrainingOutput, dict[str, torch.Tensor]]:
+    output = module(batch)
+    output.loss.backward()
+    return output, {name: parameter.grad for name, parameter in module.named_parameters() if parameter.grad is not None}
+
+
+def assert_the_same(module: TrainingModule, batch: Batch, tolerance: float) -> None:
+    expected, expected_gradients = one_pass(make_module(), batch)
+    found, gradients = one_pass(module, batch)
+    assert torch.allclose(found.loss, expected.loss, rtol=tolerance)
+    assert gradients.keys() == expected_gradients.keys()
+    whole = torch.cat([gradient.flatten() for gradient in expected_gradients.values()]).norm()
+    assert all((gradients[name] - expected_gradients[name]).norm() < tolerance * whole for name in gradients)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 5, 12, 100])
+def test_chunks_give_the_loss_and_the_gradients_of_the_whole_batch(batch, chunk_rows):
+    assert_the_same(make_module(chunk_rows=chunk_rows), batch, 1e-5)
+
+
+def test_every_weight_has_one_name():
+    names = list(make_module(compiled=True).state_dict())
+    assert names == list(make_module().state_dict())
+    assert {name.split(".")[0] for name in names} == {"encoder", "objective"}
+
+
+def test_chunks_keep_the_activations_of_one_chunk_only(batch):
+    def kept(module: TrainingModule) -> int:
+        sizes: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            sizes[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            module(batch)
+        return sum(sizes.values())
+
+    assert kept(make_module(chunk_rows=2)) < 0.2 * kept(make_module())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk_rows", [None, 5])
+def test_a_compiled_encoder_gives_the_same_loss_and_gradients(batch, chunk_rows):
+    assert_the_same(make_module(compiled=True, chunk_rows=chunk_rows), batch, 1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_computes_the_losses_and_gradients_in_float32(batch, precision):
+    exact, _ = one_pass(make_module(), batch)
+    output, gradients = one_pass(make_module(precision=precision), batch)
+    assert output.loss.dtype == torch.float32
+    assert all(gradient.dtype == torch.float32 for gradient in gradients.values())
+    assert output.loss.item() == pytest.approx(exact.loss.item(), rel=0.03)
+    assert output.loss != exact.loss

@@ -1,0 +1,135 @@
+"""Opening a shard set checks that it is whole and ours, and says in one line what is not."""
+
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from accent.errors import AccentError
+from accent.features.schema import COLUMNS
+from shards.shard_set.manifest import FORMAT_VERSION, INDEX_DTYPE, ShardSet
+from tests.support.synthetic import SYNTHETIC_PHONES, make_shard_set
+
+SPEAKERS = {"Hindi": ["z0", "h1"], "Arabic": ["a0"]}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set") / "shards"
+    make_shard_set(folder, SPEAKERS, 4, phones=True, samples_per_shard=5)
+    return folder
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    return shutil.copytree(whole, tmp_path / "copy")
+
+
+def _edit(folder, **values):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def _one_line(folder, *words):
+    with pytest.raises(AccentError) as caught:
+        ShardSet.open(folder)
+    line = str(caught.value)
+    assert "\n" not in line
+    for word in (str(folder), *words):
+        assert word in line
+
+
+def test_an_opened_set_tells_its_samples_and_labels(whole):
+    shard_set = ShardSet.open(whole)
+    assert len(shard_set) == 12 and shard_set.index.dtype == INDEX_DTYPE
+    assert shard_set.accents == ["Arabic", "Hindi"]
+    assert shard_set.speakers == ["a0", "h1", "z0"]
+    assert shard_set.speaker_accent_S.tolist() == [0, 1, 1]
+    assert shard_set.prompts == ["p0000", "p0001", "p0002", "p0003"]
+    assert shard_set.manifest.phones == SYNTHETIC_PHONES
+    assert [shard.count for shard in shard_set.manifest.shards] == [5, 5, 2]
+    assert shard_set.manifest.schema[0]["columns"] == list(COLUMNS[:80])
+
+
+def test_rows_point_to_the_metadata_of_their_own_sample(whole):
+    shard_set = ShardSet.open(whole)
+    seen = set()
+    for row in shard_set.index:
+        data = (whole / shard_set.manifest.shards[row["shard"]].name).read_bytes()
+        metadata = json.loads(data[int(row["metadata_offset"]) :][: int(row["metadata_bytes"])])
+        assert metadata["speaker"] == shard_set.speakers[row["speaker"]]
+        assert metadata["accent"] == shard_set.accents[row["accent"]]
+        assert metadata["prompt"] == shard_set.prompts[row["prompt"]]
+        assert metadata["duration"] == row["frames"] / 100
+        seen.add(metadata["key"])
+    assert len(seen) == 12
+    assert shard_set.manifest.hours == pytest.approx(shard_set.index["frames"].sum() / 360_000, abs=1e-6)
+
+
+def test_a_pickled_set_is_small_and_opens_again(whole):
+    shard_set = ShardSet.open(whole)
+    data = pickle.dumps(shard_set)
+    assert len(data) < 1000
+    np.testing.assert_array_equal(pickle.loads(data).index, shard_set.index)
+
+
+def test_the_index_is_mapped_not_read(whole):
+    assert isinstance(ShardSet.open(whole).index, np.memmap)
+
+
+def test_a_missing_folder_is_one_clear_line(tmp_path):
+    _one_line(tmp_path / "none", "no such folder", "accent featurize")
+
+
+def test_a_folder_without_manifest_is_one_clear_line(tmp_path):
+    _one_line(tmp_path, "manifest.json")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format_version": 1}', "\ud800"])
+def test_a_manifest_that_is_none_is_one_clear_line(copy, text):
+    (copy / "manifest.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    _one_line(copy, "manifest")
+
+
+def test_a_newer_format_is_refused(copy):
+    _edit(copy, format_version=FORMAT_VERSION + 1)
+    _one_line(copy, "upgrade")
+
+
+def test_other_columns_are_refused_by_name(copy):
+    schema = json.loads((copy / "manifest.json").read_text())["schema"]
+    schema[0]["columns"][0] = "mel_low"
+    _edit(copy, schema=schema)
+    _one_line(copy, "mel_low", "columns")
+
+
+def test_reordered_columns_are_refused(copy):
+    schema = json.loads((copy / "manifest.json").read_text())["schema"]
+    _edit(copy, schema=schema[::-1])
+    _one_line(copy, "order")
+
+
+def test_a_shard_that_is_short_is_named(copy):
+    with (copy / "shard-000001.tar").open("r+b") as file:
+        file.truncate(1000)
+    _one_line(copy, "shard-000001.tar", "1000 bytes")
+
+
+@pytest.mark.parametrize("name", ["shard-000002.tar", "index.npy", "statistics.npz"])
+def test_a_missing_file_is_named(copy, name):
+    (copy / name).unlink()
+    _one_line(copy, name, "missing")
+
+
+def test_an_index_with_other_rows_is_refused(copy):
+    other = np.zeros(12, dtype=np.dtype([("shard", "<u4"), ("rest", "V46")]))
+    np.save(copy / "index.npy", other)
+    _edit(copy, index={"bytes": (copy / "index.npy").stat().st_size, "sha256": ""})
+    _one_line(copy, "index.npy")
+
+
+def test_an_unknown_speaker_is_named(whole):
+    with pytest.raises(AccentError, match="no speaker nobody"):
+        ShardSet.open(whole).statistics(["a0", "nobody"])

@@ -1,0 +1,111 @@
+"""A shard set and runs small enough to train in a second, shared by the tests of training."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from accent.configuration import load
+from launch.run_config import RunConfig
+from launch.runtime.signals import Interrupted
+from launch.training.run import train_run
+from shards.loading.batch import Batch
+from shards.loading.loader import TrainingLoader
+from shards.shard_set.manifest import ShardSet
+from tests.support.synthetic import make_shard_set
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ACCENTS = ("Arabic", "Hindi", "Spanish")
+
+
+def small_shards(folder: Path, speakers: int = 4, **options: Any) -> ShardSet:
+    """Three accents of four speakers; six utterances each."""
+    names = {accent: [f"{accent[0]}{n}" for n in range(speakers)] for accent in ACCENTS}
+    return make_shard_set(folder, names, 6, **options)
+
+
+def small_config(run: Path, shards: Path, *words: str) -> RunConfig:
+    """Six epochs of three steps: eighteen steps of twelve rows."""
+    return load(RunConfig, SMALL, [f"run={run}", f"shards={shards}", "device=cpu", *words])
+
+
+SMALL: dict[str, Any] = {
+    "epochs": 6,
+    "validate_every_epochs": 2,
+    "model": {"preset": "tiny", "hidden": 16, "layers": 1, "heads": 2, "embedding_dim": 16},
+    "batch": {"speakers_per_accent": 2, "utterances_per_speaker": 2, "crop_frames": 40},
+    "optimizer": {"lr": 3e-3, "warmup_steps": 4},
+    "checkpoints": {"every_steps": 5},
+    "monitor": {"every_steps": 2},
+}
+
+
+def last_weights(run: Path) -> dict[str, torch.Tensor]:
+    """The module's weights in the newest checkpoint of a run."""
+    newest = sorted((run / "checkpoints").glob("step_*"))[-1]
+    return load_file(newest / "module.safetensors")
+
+
+def launch_several(
+    words: list[str],
+    processes: int = 2,
+    program: tuple[str, ...] = ("-m", "launch.train"),
+    launcher: str = "cpu.yaml",
+    **options: Any,
+) -> subprocess.Popen[str]:
+    """Start processes by `accelerate launch`, as a user would, in a process group of their own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(REPOSITORY)}
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "ACCELERATE_USE_CPU"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "accelerate.commands.launch"]
+    command += ["--config_file", str(REPOSITORY / "configs" / "accelerate" / launcher)]
+    command += ["--num_processes", str(processes), *program, *words]
+    return subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        **options,
+    )
+
+
+def at_step(monkeypatch: pytest.MonkeyPatch, number: int, do: object) -> None:
+    """Have the training loader call `do` before it yields a step's batch, which is during the step before."""
+    genuine = TrainingLoader.steps
+
+    def steps(loader: TrainingLoader, first: int, last: int) -> Iterator[Batch]:
+        for step, batch in zip(range(first, last), genuine(loader, first, last), strict=True):
+            if step == number:
+                do()
+            yield batch
+
+    monkeypatch.setattr(TrainingLoader, "steps", steps)
+
+
+def first_weights(run: Path) -> dict[str, torch.Tensor]:
+    """The module's weights before the first step of a run on one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        at_step(patch, 0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        config = load(
+            RunConfig, run / "config.yaml", [f"run={run}-first", "optimizer.lr=1e-30", "optimizer.final_lr=0"]
+        )
+        with pytest.raises(Interrupted):
+            train_run(config)
+    return last_weights(Path(f"{run}-first"))
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    mine, theirs = last_weights(one), last_weights(other)
+    assert mine.keys() == theirs.keys()
+    different = [name for name in mine if not torch.equal(mine[name], theirs[name])]
+    assert not different
