@@ -65,12 +65,12 @@ def featurize(
     from launch.run_config import find_config
     from shards.shard_set.manifest import MANIFEST_NAME
     from shards.shard_set.summary import describe
-    from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Share
+    from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Partition
 
     # Where there is no terminal for a progress bar, the processor logs a line at the start and one at the end.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load(FeaturizeConfig, None if config is None else find_config(config, "corpora"), overrides or [])
-    share = None if part is None else Share.parse(part)
+    share = None if part is None else Partition.parse(part)
     processor = FeatureProcessor(corpus, out, settings, workers=workers)
     if share is None:
         _show(describe(processor.process_dataset(), brief=True))

@@ -149,7 +149,7 @@ class RunConfig:
     """How many processes the run must have; null takes what the launcher makes."""
     zero_stage: int | None = None
     """DeepSpeed's ZeRO stage that the run must have, 0 for whole copies; null takes what the launcher makes."""
-    accumulation: int = 1
+    gradient_accumulation_steps: int = 1
     """Global batches whose gradients are averaged into one step; each has negatives of its own only."""
     chunk_rows: int | None = None
     """Rows that a process encodes at a time, so that a global batch larger than the memory keeps all its negatives, for
@@ -170,8 +170,8 @@ class RunConfig:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
         if self.seed < 0:
             raise ValueError(f"seed: {self.seed} is below 0")
-        if self.accumulation < 1:
-            raise ValueError(f"accumulation: {self.accumulation} is below 1")
+        if self.gradient_accumulation_steps < 1:
+            raise ValueError(f"gradient_accumulation_steps: {self.gradient_accumulation_steps} is below 1")
         if self.chunk_rows is not None and self.chunk_rows < 1:
             raise ValueError(f"chunk_rows: {self.chunk_rows} is below 1")
         if self.zero_stage not in (None, 0, 1, 2, 3):

@@ -40,7 +40,7 @@ DESCRIPTION_NAME = "model.json"
 _DESCRIPTION_KEY = "accent_model"
 
 
-class Heard(NamedTuple):
+class Prediction(NamedTuple):
     """What a model makes of one recording."""
 
     embedding_E: np.ndarray
@@ -147,7 +147,7 @@ class AccentEmbedder:
         Raises:
             AccentError: the file cannot be used; the line says why.
         """
-        return self.hear_file(path, sex).embedding_E
+        return self.predict_file(path, sex).embedding_E
 
     def embed_files(self, paths: Sequence[Path | str], sex: str | None = None) -> np.ndarray:
         """Return the embeddings of sound files of one speaker.
@@ -167,11 +167,11 @@ class AccentEmbedder:
         """
         speeches = [load_speech(Path(path), self.feature_config.audio) for path in paths]
         frames = [extract(speech, self.feature_config, sex=sex).frames_TD for speech in speeches]
-        return np.stack([heard.embedding_E for heard in self.hear_voice(frames)])
+        return np.stack([heard.embedding_E for heard in self.predict_voice(frames)])
 
     def embed_speech(self, speech: Speech, sex: str | None = None) -> np.ndarray:
         """Return the embedding, float32 [E] of unit length, of sound prepared with `accent.audio.prepare`."""
-        return self.hear_speech(speech, sex).embedding_E
+        return self.predict_speech(speech, sex).embedding_E
 
     def identify(self, path: Path | str, sex: str | None = None) -> dict[str, float]:
         """Return the probability of each accent for a sound file, the likeliest first.
@@ -179,27 +179,27 @@ class AccentEmbedder:
         Arguments and errors as for `embed_file`.  The probabilities sum to 1 over the accents the model knows; a
         speaker of any other accent gets one of these names all the same.
         """
-        probability_A = self.hear_file(path, sex).probability_A
+        probability_A = self.predict_file(path, sex).probability_A
         return {self.accents[index]: float(probability_A[index]) for index in np.argsort(-probability_A, kind="stable")}
 
-    def hear_file(self, path: Path | str, sex: str | None = None) -> Heard:
+    def predict_file(self, path: Path | str, sex: str | None = None) -> Prediction:
         """Return embedding and accent probabilities of a sound file; arguments and errors as for `embed_file`."""
-        return self.hear_speech(load_speech(Path(path), self.feature_config.audio), sex)
+        return self.predict_speech(load_speech(Path(path), self.feature_config.audio), sex)
 
-    def hear_speech(self, speech: Speech, sex: str | None = None) -> Heard:
+    def predict_speech(self, speech: Speech, sex: str | None = None) -> Prediction:
         """Return embedding and accent probabilities of prepared sound."""
-        return self.hear_frames(extract(speech, self.feature_config, sex=sex).frames_TD)
+        return self.predict_frames(extract(speech, self.feature_config, sex=sex).frames_TD)
 
-    def hear_frames(self, frames_TD: np.ndarray) -> Heard:
+    def predict_frames(self, frames_TD: np.ndarray) -> Prediction:
         """Return embedding and accent probabilities of one recording's features.
 
         Args:
             frames_TD: schema columns in raw units, NaN where undefined.
         """
-        return self.hear_voice([frames_TD])[0]
+        return self.predict_voice([frames_TD])[0]
 
     @torch.inference_mode()
-    def hear_voice(self, recordings: Sequence[np.ndarray]) -> list[Heard]:
+    def predict_voice(self, recordings: Sequence[np.ndarray]) -> list[Prediction]:
         """Return embedding and accent probabilities of each of one speaker's recordings.
 
         Args:
@@ -217,7 +217,7 @@ class AccentEmbedder:
             valid_BT = torch.ones(frames_BTD.shape[:2], dtype=torch.bool, device=self.device)
             output = self.model(frames_BTD, valid_BT, voice)
             embedding_E = output.embedding_BE[0].float().cpu().numpy()
-            heard.append(Heard(embedding_E, output.accent_logits_BA[0].float().softmax(-1).cpu().numpy()))
+            heard.append(Prediction(embedding_E, output.accent_logits_BA[0].float().softmax(-1).cpu().numpy()))
         return heard
 
 

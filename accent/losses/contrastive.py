@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from accent.losses.pair_blocks import sum_over_blocks
-from accent.losses.pairs import PairRule, RowLoss, Rows, pair_masks
+from accent.losses.pairs import LabelledEmbeddings, PairRule, RowLoss, pair_masks
 
 
-def contrastive_loss(anchors: Rows, keys: Rows, temperature: Tensor, rule: PairRule, tile: int) -> RowLoss:
+def contrastive_loss(
+    anchors: LabelledEmbeddings, keys: LabelledEmbeddings, temperature: Tensor, rule: PairRule, tile: int
+) -> RowLoss:
     """Sum the loss over this rank's anchors.
 
     Args:
@@ -33,14 +35,17 @@ def contrastive_loss(anchors: Rows, keys: Rows, temperature: Tensor, rule: PairR
 
     Example:
         >>> labels = torch.tensor([0, 0, 1])
-        >>> rows = Rows(torch.eye(3), labels, torch.arange(3), labels, torch.arange(3), torch.ones(3, dtype=torch.bool))
+        >>> numbers, valid = torch.arange(3), torch.ones(3, dtype=torch.bool)
+        >>> rows = LabelledEmbeddings(torch.eye(3), labels, numbers, labels, numbers, valid)
         >>> contrastive_loss(rows, rows, torch.ones(1), PairRule(), tile=4096).counted
         tensor(2)
     """
     return RowLoss(*sum_over_blocks(partial(_block, rule), anchors, keys, tile, (temperature,)))
 
 
-def _block(rule: PairRule, anchors: Rows, keys: Rows, temperature: Tensor) -> tuple[Tensor, Tensor]:
+def _block(
+    rule: PairRule, anchors: LabelledEmbeddings, keys: LabelledEmbeddings, temperature: Tensor
+) -> tuple[Tensor, Tensor]:
     positive_BN, negative_BN = pair_masks(anchors, keys, rule)
     positives_B = positive_BN.sum(dim=1)
     # The temperature divides B x E numbers here, not B x N.

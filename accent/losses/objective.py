@@ -23,7 +23,7 @@ from accent.losses.config import LossConfig
 from accent.losses.contrastive import contrastive_loss
 from accent.losses.cross_entropy import cross_entropy_loss
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
-from accent.losses.pairs import PairRule, RowLoss, Rows
+from accent.losses.pairs import LabelledEmbeddings, PairRule, RowLoss
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
 from accent.model.layers import full_precision
@@ -113,7 +113,7 @@ class AccentObjective(nn.Module):
 
 def gather_rows(
     embedding_BE: Tensor, accent_B: Tensor, speaker_B: Tensor, prompt_B: Tensor, valid_B: Tensor
-) -> tuple[Rows, Rows]:
+) -> tuple[LabelledEmbeddings, LabelledEmbeddings]:
     """Return this rank's rows and those of all ranks; a collective.
 
     Args:
@@ -130,9 +130,11 @@ def gather_rows(
     rows = len(embedding_BE)
     number_B = rank() * rows + torch.arange(rows, device=embedding_BE.device)
     labels_B5 = torch.stack([accent_B.long(), speaker_B.long(), prompt_B.long(), number_B, valid_B.long()], dim=1)
-    anchors = Rows(embedding_BE, accent_B, speaker_B, prompt_B, number_B, valid_B)
+    anchors = LabelledEmbeddings(embedding_BE, accent_B, speaker_B, prompt_B, number_B, valid_B)
     accent_N, speaker_N, prompt_N, number_N, valid_N = all_gather(labels_B5).unbind(1)
-    keys = Rows(all_gather_with_gradient(embedding_BE), accent_N, speaker_N, prompt_N, number_N, valid_N.bool())
+    keys = LabelledEmbeddings(
+        all_gather_with_gradient(embedding_BE), accent_N, speaker_N, prompt_N, number_N, valid_N.bool()
+    )
     return anchors, keys
 
 
@@ -160,7 +162,7 @@ def _over_all_ranks(
     return scaled, means, counts
 
 
-def _spread(keys: Rows) -> Tensor:
+def _spread(keys: LabelledEmbeddings) -> Tensor:
     """One minus the squared length of the mean embedding of the valid rows."""
     weight_N1 = keys.valid_N.to(keys.embedding_NE.dtype).unsqueeze(1)
     mean_E = (weight_N1 * keys.embedding_NE.detach()).sum(dim=0) / weight_N1.sum().clamp(min=1)

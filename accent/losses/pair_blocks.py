@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from accent.losses.pairs import Rows
+from accent.losses.pairs import LabelledEmbeddings
 from accent.model.layers import full_precision
 
 PairLoss = Callable[..., tuple[Tensor, Tensor]]
@@ -39,7 +39,11 @@ def anchor_blocks(anchors: int, keys: int, tile: int) -> list[slice]:
 
 
 def sum_over_blocks(
-    loss: PairLoss, anchors: Rows, keys: Rows, tile: int, parameters: tuple[Tensor, ...] = ()
+    loss: PairLoss,
+    anchors: LabelledEmbeddings,
+    keys: LabelledEmbeddings,
+    tile: int,
+    parameters: tuple[Tensor, ...] = (),
 ) -> tuple[Tensor, Tensor]:
     """Sum a loss over this rank's anchors, in float32 or better.
 
@@ -63,14 +67,20 @@ def sum_over_blocks(
 class _SumOverBlocks(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, loss: PairLoss, anchors: Rows, keys: Rows, tile: int, learning: bool, *inputs: Tensor
+        ctx: Any,
+        loss: PairLoss,
+        anchors: LabelledEmbeddings,
+        keys: LabelledEmbeddings,
+        tile: int,
+        learning: bool,
+        *inputs: Tensor,
     ) -> tuple[Tensor, Tensor]:
         gradients = [torch.zeros_like(one) for one in inputs] if learning else []
         totals, tallies = [], []
         for block in anchor_blocks(len(anchors.valid_N), len(keys.valid_N), tile):
             leaves = [one.detach().requires_grad_(learning) for one in _of_block(inputs, block)]
             anchor_bE, key_NE, *parameters = leaves
-            some_anchors = Rows(*(part[block] for part in anchors))._replace(embedding_NE=anchor_bE)
+            some_anchors = LabelledEmbeddings(*(part[block] for part in anchors))._replace(embedding_NE=anchor_bE)
             with torch.set_grad_enabled(learning):
                 total, tally = loss(some_anchors, keys._replace(embedding_NE=key_NE), *parameters)
             if learning:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 
 
-class Rows(NamedTuple):
+class LabelledEmbeddings(NamedTuple):
     """Embeddings with what is known about each."""
 
     embedding_NE: Tensor
@@ -43,7 +43,7 @@ class PairRule(NamedTuple):
     same_prompt: bool = False
 
 
-def pair_masks(anchors: Rows, keys: Rows, rule: PairRule) -> tuple[Tensor, Tensor]:
+def pair_masks(anchors: LabelledEmbeddings, keys: LabelledEmbeddings, rule: PairRule) -> tuple[Tensor, Tensor]:
     """Return which keys attract and which repel each anchor.
 
     Two rows of one accent attract each other.  Under `other_speaker`, two rows of one accent and one speaker do

@@ -19,10 +19,12 @@ import torch
 from torch import Tensor
 
 from accent.losses.pair_blocks import sum_over_blocks
-from accent.losses.pairs import PairRule, RowLoss, Rows, pair_masks
+from accent.losses.pairs import LabelledEmbeddings, PairRule, RowLoss, pair_masks
 
 
-def semi_hard_loss(anchors: Rows, keys: Rows, margin: float, rule: PairRule, tile: int) -> tuple[RowLoss, Tensor]:
+def semi_hard_loss(
+    anchors: LabelledEmbeddings, keys: LabelledEmbeddings, margin: float, rule: PairRule, tile: int
+) -> tuple[RowLoss, Tensor]:
     """Sum the loss over the pairs of this rank's anchors with their positives.
 
     Args:
@@ -39,7 +41,9 @@ def semi_hard_loss(anchors: Rows, keys: Rows, margin: float, rule: PairRule, til
     return RowLoss(total, counted), active
 
 
-def _block(rule: PairRule, margin: float, anchors: Rows, keys: Rows) -> tuple[Tensor, Tensor]:
+def _block(
+    rule: PairRule, margin: float, anchors: LabelledEmbeddings, keys: LabelledEmbeddings
+) -> tuple[Tensor, Tensor]:
     positive_BN, negative_BN = pair_masks(anchors, keys, rule)
     cosine_BN = anchors.embedding_NE @ keys.embedding_NE.T
 

@@ -12,11 +12,13 @@ import torch
 from torch import Tensor
 
 from accent.losses.pair_blocks import anchor_blocks
-from accent.losses.pairs import PairRule, RowLoss, Rows, pair_masks
+from accent.losses.pairs import LabelledEmbeddings, PairRule, RowLoss, pair_masks
 from accent.model.layers import full_precision
 
 
-def triplet_loss(anchors: Rows, keys: Rows, margin: float, rule: PairRule, tile: int) -> tuple[RowLoss, Tensor]:
+def triplet_loss(
+    anchors: LabelledEmbeddings, keys: LabelledEmbeddings, margin: float, rule: PairRule, tile: int
+) -> tuple[RowLoss, Tensor]:
     """Sum the loss over this rank's anchors.
 
     Args:
@@ -33,7 +35,7 @@ def triplet_loss(anchors: Rows, keys: Rows, margin: float, rule: PairRule, tile:
     with torch.autocast(anchors.embedding_NE.device.type, enabled=False):
         anchor_BE, key_NE = full_precision(anchors.embedding_NE), full_precision(keys.embedding_NE)
         blocks = anchor_blocks(len(anchor_BE), len(key_NE), tile)
-        chosen = [_hardest(Rows(*(part[block] for part in anchors)), keys, rule) for block in blocks]
+        chosen = [_hardest(LabelledEmbeddings(*(part[block] for part in anchors)), keys, rule) for block in blocks]
         farthest_B, nearest_B, complete_B = (torch.cat(parts) for parts in zip(*chosen, strict=True))
         # Only for the chosen pairs, by subtraction: sqrt(2 - 2 cos) is good to 3e-4 in float32 near 0, and its slope
         # there is infinite.
@@ -44,7 +46,7 @@ def triplet_loss(anchors: Rows, keys: Rows, margin: float, rule: PairRule, tile:
 
 
 @torch.no_grad()
-def _hardest(anchors: Rows, keys: Rows, rule: PairRule) -> tuple[Tensor, Tensor, Tensor]:
+def _hardest(anchors: LabelledEmbeddings, keys: LabelledEmbeddings, rule: PairRule) -> tuple[Tensor, Tensor, Tensor]:
     """Return each anchor's farthest positive and nearest negative, and whether it has both."""
     positive_BN, negative_BN = pair_masks(anchors, keys, rule)
     # For unit vectors, the smallest cosine is the largest distance.

@@ -14,14 +14,14 @@ from accent.metrics.classification import (
     nearest_centroid,
     nearest_neighbours,
 )
-from accent.metrics.estimate import Figure
+from accent.metrics.estimate import Estimate
 from accent.metrics.leakage import speaker_probe
 from accent.metrics.retrieval import accent_silhouette, map_at_r, speaker_silhouette
 from accent.metrics.verification import accent_eer, accent_eer_against, equal_error_rate, speaker_eer
 
 __all__ = [
     "CLASSIFIERS",
-    "Figure",
+    "Estimate",
     "accent_eer",
     "accent_eer_against",
     "accent_silhouette",

@@ -12,7 +12,14 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.metrics.estimate import RESAMPLES, Figure, percentile_interval, speaker_draws, unit_length, why_no_interval
+from accent.metrics.estimate import (
+    RESAMPLES,
+    Estimate,
+    percentile_interval,
+    speaker_draws,
+    unit_length,
+    why_no_interval,
+)
 
 NEIGHBOURS = 10
 
@@ -109,7 +116,7 @@ def classification(
     n_accents: int,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> dict[str, Figure]:
+) -> dict[str, Estimate]:
     """Score told accents: accuracy, balanced accuracy and macro-F1 with intervals over speakers, chance and majority.
 
     Args:
@@ -125,7 +132,7 @@ def classification(
         Macro-F1's chance is that of expected counts.
     """
     if not len(accent_N):
-        nothing = Figure(None, reason="no utterances")
+        nothing = Estimate(None, reason="no utterances")
         return {"accuracy": nothing, "balanced_accuracy": nothing, "macro_f1": nothing}
     counts_SAA = confusion_by_speaker(accent_N, told_N, speaker_N, n_accents)
     counts_AA = counts_SAA.sum(0)
@@ -146,5 +153,7 @@ def classification(
     for name in value:
         interval = percentile_interval(drawn[name]) if drawn else None
         reason = None if interval else why_no_interval(n_speakers)
-        figures[name] = Figure(float(value[name]), interval, float(chance[name]), float(majority[name]), basis, reason)
+        figures[name] = Estimate(
+            float(value[name]), interval, float(chance[name]), float(majority[name]), basis, reason
+        )
     return figures

@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A measured value and what to read it beside; `None` where something is not defined, with the reason."""
 
     value: float | None
@@ -35,9 +35,9 @@ class Figure:
         return asdict(self)
 
 
-def undefined(reason: str, chance: float | None = None) -> Figure:
+def undefined(reason: str, chance: float | None = None) -> Estimate:
     """Return a figure without a value, which says why."""
-    return Figure(None, chance=chance, reason=reason)
+    return Estimate(None, chance=chance, reason=reason)
 
 
 def speaker_draws(n_speakers: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:

@@ -9,7 +9,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.metrics.estimate import Figure, mean_over_speakers_interval, thin, undefined, why_no_interval
+from accent.metrics.estimate import Estimate, mean_over_speakers_interval, thin, undefined, why_no_interval
 
 FOLDS = 5
 MOST_UTTERANCES = 2_000
@@ -21,7 +21,7 @@ def speaker_probe(
     speaker_N: np.ndarray,
     most_utterances: int = MOST_UTTERANCES,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """Return how often a linear probe names the speaker among the speakers of one accent.
 
     Within each accent of two or more speakers a logistic regression is fitted on some utterances of every speaker
@@ -59,7 +59,7 @@ def speaker_probe(
     all_right, all_speakers = np.concatenate(right).astype(float), np.concatenate(speakers)
     interval = mean_over_speakers_interval(all_right, all_speakers, seed)
     n_speakers = len(np.unique(all_speakers))
-    return Figure(
+    return Estimate(
         float(all_right.mean()),
         interval,
         chance=float(np.concatenate(chance).mean()),

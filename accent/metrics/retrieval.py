@@ -7,7 +7,7 @@ queries against 2,000 references take about half a second.
 import numpy as np
 from sklearn.metrics import silhouette_score
 
-from accent.metrics.estimate import Figure, mean_over_speakers_interval, thin, undefined, unit_length, why_no_interval
+from accent.metrics.estimate import Estimate, mean_over_speakers_interval, thin, undefined, unit_length, why_no_interval
 
 MOST_UTTERANCES = 2_000
 BLOCK = 256
@@ -22,7 +22,7 @@ def map_at_r(
     reference_speaker_M: np.ndarray | None = None,
     most_utterances: int = MOST_UTTERANCES,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """Return mean average precision at R, recordings of the query's own speaker left out of what is retrieved.
 
     For a query with R references of its accent, precision is averaged over those of the first R places that hold its
@@ -67,7 +67,7 @@ def map_at_r(
     unanswered = len(answered) - int(answered.sum())
     basis = f"{int(answered.sum())} queries" + (f", {unanswered} without another speaker" if unanswered else "")
     interval = mean_over_speakers_interval(precision_N[answered], speaker[answered], seed)
-    return Figure(
+    return Estimate(
         float(precision_N[answered].mean()),
         interval,
         chance=float(random_N[answered].mean()),
@@ -82,7 +82,7 @@ def accent_silhouette(
     speaker_N: np.ndarray,
     most_utterances: int = MOST_UTTERANCES,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """Return the mean silhouette width of the accents, each recording measured against other speakers only.
 
     With a the mean cosine distance to the OTHER speakers of a recording's accent and b that to the nearest other
@@ -119,12 +119,12 @@ def accent_silhouette(
     width = np.divide(nearest - own, larger, out=np.zeros_like(own), where=larger > 0)
     interval = mean_over_speakers_interval(width, speaker[measured], seed)
     reason = None if interval else why_no_interval(len(np.unique(speaker[measured])))
-    return Figure(float(width.mean()), interval, 0.0, basis=f"{len(width)} utterances", reason=reason)
+    return Estimate(float(width.mean()), interval, 0.0, basis=f"{len(width)} utterances", reason=reason)
 
 
 def speaker_silhouette(
     embeddings_NE: np.ndarray, speaker_N: np.ndarray, most_utterances: int = MOST_UTTERANCES, seed: int = 0
-) -> Figure:
+) -> Estimate:
     """Return the mean silhouette width of the speakers in cosine distance: how far each is a cluster of their own.
 
     Source: Rousseeuw, as above.  A space of accents, not of speakers, has a width near 0.
@@ -143,7 +143,7 @@ def speaker_silhouette(
     if not 2 <= n_speakers < len(rows):
         return undefined("there is one speaker" if n_speakers < 2 else "no speaker has two utterances", 0.0)
     value = silhouette_score(unit_length(embeddings_NE[rows]), speaker_N[rows], metric="cosine")
-    return Figure(float(value), chance=0.0, basis=f"{n_speakers} speakers, {len(rows)} utterances")
+    return Estimate(float(value), chance=0.0, basis=f"{n_speakers} speakers, {len(rows)} utterances")
 
 
 def _average_precision_at_r(found_nM: np.ndarray, relevant_n: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from math import isqrt
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from accent.metrics.estimate import Figure, thin, undefined, unit_length
+from accent.metrics.estimate import Estimate, thin, undefined, unit_length
 
 MOST_TRIALS = 2_000_000
 CHANCE = 0.5
@@ -47,7 +47,7 @@ def accent_eer(
     speaker_N: np.ndarray,
     most_trials: int = MOST_TRIALS,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """Return the accent's equal error rate over all pairs of different speakers.
 
     Args:
@@ -79,7 +79,7 @@ def accent_eer_against(
     training_speaker_M: np.ndarray,
     most_trials: int = MOST_TRIALS,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """Return the accent's equal error rate over pairs of a tested utterance and a training utterance.
 
     Defined even where an accent has a single tested speaker.  Arguments as for `accent_eer`; pairs of one speaker,
@@ -102,7 +102,7 @@ def speaker_eer(
     within_accent: bool = False,
     most_trials: int = MOST_TRIALS,
     seed: int = 0,
-) -> Figure:
+) -> Estimate:
     """Return the speaker's equal error rate: how well the embedding tells who speaks.
 
     Args:
@@ -135,11 +135,11 @@ def _thinned(
 
 def _figure(
     score_n: np.ndarray, target_n: np.ndarray, without_targets: str, without_others: str, remark: str = ""
-) -> Figure:
+) -> Estimate:
     n_targets = int(target_n.sum())
     if n_targets == 0:
         return undefined(without_targets, CHANCE)
     if n_targets == len(target_n):
         return undefined(without_others, CHANCE)
     basis = f"{n_targets} target and {len(target_n) - n_targets} other trials" + (f", {remark}" if remark else "")
-    return Figure(equal_error_rate(score_n, target_n), chance=CHANCE, basis=basis)
+    return Estimate(equal_error_rate(score_n, target_n), chance=CHANCE, basis=basis)

@@ -14,7 +14,7 @@ import numpy as np
 from accent.errors import AccentError
 from accent.metrics import (
     CLASSIFIERS,
-    Figure,
+    Estimate,
     accent_eer,
     accent_eer_against,
     accent_silhouette,
@@ -106,7 +106,7 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
         name: confusion_by_speaker(tested.accent_N, answer, speaker_N, len(accents)).sum(0).tolist()
         for name, answer in told.items()
     }
-    sections: Mapping[str, Mapping[str, Figure]] = {
+    sections: Mapping[str, Mapping[str, Estimate]] = {
         "verification": {
             "accent_eer_unseen": accent_eer(*mine, seed=seed),
             "accent_eer_unseen_against_training": accent_eer_against(*mine, *theirs, seed=seed),

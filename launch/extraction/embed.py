@@ -14,7 +14,7 @@ from rich.console import Console
 
 from accent.errors import AccentError
 from accent.files import writable_folder, write_archive
-from accent.inference.embedder import AccentEmbedder, Heard
+from accent.inference.embedder import AccentEmbedder, Prediction
 from launch.evaluation.evaluate import check_features, extract, track_on_terminal
 from launch.extraction.speaker_statistics import voices_for
 from shards.loading.loader import EvaluationLoader
@@ -115,12 +115,12 @@ def _embed_shards(embedder: AccentEmbedder, root: Path) -> tuple[Arrays, Refused
 
 def _embed_sound(embedder: AccentEmbedder, source: Path) -> tuple[Arrays, Refused]:
     files, alone = _sound_files(source), source.is_file()
-    heard: dict[str, Heard] = {}
+    heard: dict[str, Prediction] = {}
     refused: list[tuple[str, str]] = []
     for path in track_on_terminal(files, "embedding"):
         key = path.name if alone else path.relative_to(source).as_posix()
         try:
-            heard[key] = embedder.hear_file(path)
+            heard[key] = embedder.predict_file(path)
         except AccentError as error:
             if alone:
                 raise

@@ -21,7 +21,7 @@ class ZeroPlugin(DeepSpeedPlugin):
 
 
 def zero_plugin(stage: int) -> ZeroPlugin:
-    """Return the plugin for a stage; `ZeroShares` completes its configuration."""
+    """Return the plugin for a stage; `ZeroEngine` completes its configuration."""
     # float32 weights in every precision: autocast comes from outside, see `launch.runtime.precision`.
     nothing = {"enabled": False}
     configuration = {

@@ -17,7 +17,7 @@ import torch
 from accent.errors import AccentError
 from launch.runtime.missing_ranks import missing_processes
 from launch.runtime.signals import TEMPORARY_FAILURE, Interrupted
-from launch.runtime.start import EveryRankError
+from launch.runtime.start import AllRanksError
 
 LOST = 1
 """Status of a process whose collective failed because another is gone."""
@@ -37,7 +37,7 @@ def run_main(job: Callable[[], None], debug: bool) -> int:
     rank, local_rank = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
     try:
         job()
-    except EveryRankError as error:
+    except AllRanksError as error:
         _say(str(error), debug, rank == 0)
         return 2
     except AccentError as error:

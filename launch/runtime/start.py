@@ -30,7 +30,7 @@ from launch.runtime.precision import Precision
 SUPPORTED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.DEEPSPEED)
 
 
-class EveryRankError(AccentError):
+class AllRanksError(AccentError):
     """A fault that all processes raise together with the same line: the first speaks for all."""
 
 
@@ -56,7 +56,7 @@ class Runtime:
         return int(self.accelerator.process_index)
 
     @property
-    def processes(self) -> int:
+    def world_size(self) -> int:
         """How many there are."""
         return int(self.accelerator.num_processes)
 
@@ -65,13 +65,13 @@ class Runtime:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    def highest(self, *numbers: float | torch.Tensor) -> list[float]:
+    def all_reduce_max(self, *numbers: float | torch.Tensor) -> list[float]:
         """Return the highest of each number over all processes; a collective.
 
         Numbers that lie on the device are waited for once, at the end.
         """
         held = torch.stack([torch.as_tensor(number, dtype=torch.float32, device=self.device) for number in numbers])
-        if self.processes > 1:
+        if self.world_size > 1:
             torch.distributed.all_reduce(held, op=torch.distributed.ReduceOp.MAX)
         return held.tolist()
 
@@ -184,18 +184,20 @@ def _check(
         raise AccentError(f"device {wanted} asked for, Accelerate took {accelerator.device}")
 
 
-def describe(runtime: Runtime, rows: int, accumulation: int, chunk_rows: int | None, parameters: int) -> str:
+def describe(
+    runtime: Runtime, rows: int, gradient_accumulation_steps: int, chunk_rows: int | None, parameters: int
+) -> str:
     """Return the line a run starts with.
 
     Args:
         runtime: the processes.
         rows: of a batch on one process.
-        accumulation: batches a step.
+        gradient_accumulation_steps: batches a step.
         chunk_rows: rows encoded at a time; None for all.
         parameters: of the model.
     """
     backend = torch.distributed.get_backend() if torch.distributed.is_initialized() else "none"
-    device, count = runtime.device, runtime.processes
+    device, count = runtime.device, runtime.world_size
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads each"
     machines = count // int(os.environ.get("LOCAL_WORLD_SIZE", count))
     where = f" on {machines} machines" if machines > 1 else ""
@@ -205,29 +207,29 @@ def describe(runtime: Runtime, rows: int, accumulation: int, chunk_rows: int | N
         f"training on {count} process{'es' if count > 1 else ''}{where}, backend {backend}, device {device.type} "
         f"({name}), precision {precision}, ZeRO {f'stage {runtime.zero_stage}' if runtime.zero_stage else 'off'}, "
         f"global batch {rows * count}{f' = {rows} rows x {count} processes' if count > 1 else ''}"
-        f"{f', {accumulation} of them a step' if accumulation > 1 else ''}{chunks}, "
+        f"{f', {gradient_accumulation_steps} of them a step' if gradient_accumulation_steps > 1 else ''}{chunks}, "
         f"{parameters / 1e6:.2f} M parameters"
     )
 
 
 @contextmanager
-def together(runtime: Runtime) -> Iterator[None]:
+def raise_on_all_ranks(runtime: Runtime) -> Iterator[None]:
     """Run a block on every process; if it fails with an `AccentError` on any, raise that error on all.
 
     Without this a process that cannot read its disk would leave the others waiting in their next collective.
     Every process must enter the block.  Cost: one small all-gather.
 
     Raises:
-        EveryRankError: the distinct lines of all processes, joined.
+        AllRanksError: the distinct lines of all processes, joined.
     """
     fault: str | None = None
     try:
         yield
-    except EveryRankError:
+    except AllRanksError:
         raise
     except AccentError as error:
         fault = str(error)
-    faults = [fault] if runtime.processes == 1 else gather_object([fault])
+    faults = [fault] if runtime.world_size == 1 else gather_object([fault])
     lines = list(dict.fromkeys(line for line in faults if line is not None))
     if lines:
-        raise EveryRankError("; ".join(lines))
+        raise AllRanksError("; ".join(lines))

@@ -33,7 +33,7 @@ from safetensors import SafetensorError
 
 from accent.errors import AccentError
 from launch.run_config import what_differs
-from launch.runtime.start import Runtime, together
+from launch.runtime.start import Runtime, raise_on_all_ranks
 from launch.training.engines.engine import Engine
 from shards.shard_set.manifest import ShardSet
 
@@ -83,7 +83,7 @@ class Checkpoints:
                 recover_folder(self.folder / leftover.name[1 : -len(REPLACED)])
         found = complete_checkpoints(self.folder)
         name = [found[-1].name if found else None]
-        if self.runtime.processes > 1:
+        if self.runtime.world_size > 1:
             broadcast_object_list(name)
         return None if name[0] is None else self.folder / name[0]
 
@@ -98,7 +98,7 @@ class Checkpoints:
             The checkpoint's folder; it is there after `wait`.
 
         Raises:
-            EveryRankError: the disk refuses, now or when the checkpoint before was written in the background; earlier
+            AllRanksError: the disk refuses, now or when the checkpoint before was written in the background; earlier
                 checkpoints are untouched.
         """
         final = self.folder / f"step_{progress.step:08d}"
@@ -110,13 +110,13 @@ class Checkpoints:
             if write is not None:
                 self._writing = self._writer.submit(self._write_alone, final, partial, write, state, progress.best_step)
             return final
-        with together(self.runtime), self._told(final):
+        with raise_on_all_ranks(self.runtime), self._told(final):
             if self.runtime.is_main:
                 self._begin(partial)
-        with together(self.runtime), self._told(final):
+        with raise_on_all_ranks(self.runtime), self._told(final):
             if write is not None:
                 write(partial)
-        with together(self.runtime), self._told(final):
+        with raise_on_all_ranks(self.runtime), self._told(final):
             if self.runtime.is_main:
                 self._finish(final, partial, state, progress.best_step)
         return final
@@ -125,9 +125,9 @@ class Checkpoints:
         """Wait until what is written in the background is on the disk; a collective.
 
         Raises:
-            EveryRankError: it could not be written.
+            AllRanksError: it could not be written.
         """
-        with together(self.runtime):
+        with raise_on_all_ranks(self.runtime):
             if self._writing is not None:
                 writing, self._writing = self._writing, None
                 writing.result()
@@ -151,15 +151,15 @@ class Checkpoints:
             How far the saved run was.
 
         Raises:
-            EveryRankError: the checkpoint belongs to another configuration, shard set or kind of training; the line
+            AllRanksError: the checkpoint belongs to another configuration, shard set or kind of training; the line
                 tells what differs.
         """
-        with together(self.runtime):
+        with raise_on_all_ranks(self.runtime):
             state = read_state(folder)
             refuse_another_run(folder, state["identity"], self.identity)
             self._refuse_other_shares(folder, state)
             _check_sizes(folder, state["files"])
-        with together(self.runtime):
+        with raise_on_all_ranks(self.runtime):
             try:
                 engine.load(folder)
             except (OSError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
@@ -178,9 +178,9 @@ class Checkpoints:
                 f"{folder}: saved {names[0]}, started {names[1]}; start it as it was saved, or give a new folder: "
                 "run=..."
             )
-        if now and state["processes"] != self.runtime.processes:
+        if now and state["processes"] != self.runtime.world_size:
             raise AccentError(
-                f"{folder}: ZeRO's shares are those of {state['processes']} processes, {self.runtime.processes} are "
+                f"{folder}: ZeRO's shares are those of {state['processes']} processes, {self.runtime.world_size} are "
                 f"running; start it with --num_processes {state['processes']}"
             )
 
@@ -189,7 +189,7 @@ class Checkpoints:
             "format": FORMAT,
             "progress": dataclasses.asdict(progress),
             "identity": self.identity,
-            "processes": self.runtime.processes,
+            "processes": self.runtime.world_size,
             "zero_stage": self.runtime.zero_stage,
             "loss_scale": engine.loss_scale.state(),
         }

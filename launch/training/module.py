@@ -19,7 +19,7 @@ from accent.losses.objective import AccentObjective
 from accent.model.encoder import EnhancedAccentEncoder
 from accent.model.normalisation import VoiceStatistics
 from launch.runtime.precision import Precision, autocast
-from launch.training.step_timer import StepClock
+from launch.training.step_timer import StepTimer
 from shards.loading.batch import Batch
 
 
@@ -56,14 +56,14 @@ class TrainingModule(nn.Module):
         chunk_rows: int | None = None,
         compiled: bool = False,
         precision: Precision = "no",
-        clock: StepClock | None = None,
+        clock: StepTimer | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.objective = objective
         self.chunk_rows = chunk_rows
         self.precision = precision
-        self.clock = StepClock() if clock is None else clock
+        self.clock = StepTimer() if clock is None else clock
         # No buffer: it is no part of the module's state, and DDP would broadcast it at every step.
         self._voices = voices
         # The function, not the module: that would be a second name for every weight, and validation, whose shapes

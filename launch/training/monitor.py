@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from accent.errors import AccentError
 from launch.run_config import MonitorConfig
-from launch.training.step_timer import StepClock
+from launch.training.step_timer import StepTimer
 
 
 class StepReport(NamedTuple):
@@ -84,7 +84,7 @@ class Monitor:
             for name, loss in losses.items():
                 self._sums[name] = self._sums.get(name, 0.0) + loss
 
-    def step(self, report: StepReport, clock: StepClock) -> None:
+    def step(self, report: StepReport, clock: StepTimer) -> None:
         """Take note of one training step.
 
         Args:

@@ -28,9 +28,9 @@ from launch.run_config import (
     what_differs,
     write_config,
 )
-from launch.runtime.start import Runtime, describe, start_runtime, together
+from launch.runtime.start import Runtime, describe, raise_on_all_ranks, start_runtime
 from launch.training.checkpoint import complete_checkpoints, read_state, shard_set_fingerprint
-from launch.training.trainer import Loop, LoopConfig
+from launch.training.trainer import LoopConfig, Trainer
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split, make_split
@@ -68,7 +68,7 @@ def train_accent_encoder(
     resume: bool = True,
     checkpoints: CheckpointConfig = CheckpointConfig(),  # noqa: B008 (frozen)
     monitor: MonitorConfig = MonitorConfig(),  # noqa: B008 (frozen)
-    accumulation: int = 1,
+    gradient_accumulation_steps: int = 1,
     chunk_rows: int | None = None,
     compile: bool = False,
     not_finite: Literal["stop", "skip"] = "stop",
@@ -94,7 +94,7 @@ def train_accent_encoder(
         resume: go on from the newest checkpoint of `run`, if it has one.
         checkpoints: when the state is saved.
         monitor: what is shown.
-        accumulation: global batches whose gradients are averaged into one step.
+        gradient_accumulation_steps: global batches whose gradients are averaged into one step.
         chunk_rows: rows encoded at a time; None encodes all at once.
         compile: encode through torch.compile.
         not_finite: "stop" ends the run at a loss or gradient that is not finite, "skip" leaves the step out.
@@ -114,7 +114,7 @@ def train_accent_encoder(
     if runtime is None:
         runtime = start_runtime(device, mixed_precision)
     shard_set: ShardSet = train_loader.shard_set
-    with together(runtime):
+    with raise_on_all_ranks(runtime):
         _check_share(train_loader, runtime)
         if compile and runtime.zero_stage == 3:
             raise AccentError("compile: true does not go with ZeRO stage 3, whose weights come and go; take stage 2")
@@ -125,13 +125,13 @@ def train_accent_encoder(
     set_normalisation(model, train_loader)
     model.train()
 
-    steps_per_epoch = max(1, round(train_loader.steps_per_epoch / accumulation))
+    steps_per_epoch = max(1, round(train_loader.steps_per_epoch / gradient_accumulation_steps))
     total_steps = num_epochs * steps_per_epoch
     identity = {
         "configuration": {
             "seed": seed,
             "epochs": num_epochs,
-            "accumulation": accumulation,
+            "gradient_accumulation_steps": gradient_accumulation_steps,
             "model": to_mapping(model.config),
             "losses": to_mapping(losses),
             "optimizer": to_mapping(optimizer),
@@ -145,7 +145,7 @@ def train_accent_encoder(
         "global_batch": train_loader.global_batch,
     }
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    loop = Loop(
+    loop = Trainer(
         model,
         AccentObjective(losses, model.config.accent_scale),
         train_loader,
@@ -157,7 +157,7 @@ def train_accent_encoder(
             optimizer=optimizer,
             checkpoints=checkpoints,
             monitor=monitor,
-            accumulation=accumulation,
+            gradient_accumulation_steps=gradient_accumulation_steps,
             chunk_rows=chunk_rows,
             compiled=compile,
             not_finite=not_finite,
@@ -168,8 +168,8 @@ def train_accent_encoder(
         identity,
     )
     if runtime.is_main:
-        rows = train_loader.global_batch // runtime.processes
-        print(describe(runtime, rows, accumulation, chunk_rows, parameters), flush=True)
+        rows = train_loader.global_batch // runtime.world_size
+        print(describe(runtime, rows, gradient_accumulation_steps, chunk_rows, parameters), flush=True)
     progress = loop.run(resume)
     model.eval()
     return TrainingResult(
@@ -197,15 +197,15 @@ def train_run(config: RunConfig) -> TrainingResult:
         config.timeout_minutes,
     )
     run = Path(config.run)
-    rank, world_size = runtime.rank, runtime.processes
-    with together(runtime):
+    rank, world_size = runtime.rank, runtime.world_size
+    with raise_on_all_ranks(runtime):
         shard_set, training, evaluation = open_shards(config.shards)
         split = make_split(shard_set, config.split)
         train_loader = training(shard_set, split, config.batch, seed=config.seed, rank=rank, world_size=world_size)
         val_loader = None
         if split.validation:
             val_loader = evaluation(shard_set, split.validation, config.batch, rank=rank, world_size=world_size)
-    with together(runtime):
+    with raise_on_all_ranks(runtime):
         _check_same_shards(shard_set, runtime)
         if runtime.is_main:
             open_run_folder(run, config, split, shard_set)
@@ -224,7 +224,7 @@ def train_run(config: RunConfig) -> TrainingResult:
         resume=config.resume,
         checkpoints=config.checkpoints,
         monitor=config.monitor,
-        accumulation=config.accumulation,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
         chunk_rows=config.chunk_rows,
         compile=config.compile,
         not_finite=config.not_finite,
@@ -277,15 +277,15 @@ def open_run_folder(run: Path, config: RunConfig, split: Split, shard_set: Shard
 
 def _check_share(train_loader: TrainingLoader, runtime: Runtime) -> None:
     asked = (train_loader.rank, train_loader.world_size)
-    if asked != (runtime.rank, runtime.processes):
+    if asked != (runtime.rank, runtime.world_size):
         raise AccentError(
             f"the training loader is made for process {asked[0]} of {asked[1]}, but this is process "
-            f"{runtime.rank} of {runtime.processes}; give TrainingLoader rank= and world_size="
+            f"{runtime.rank} of {runtime.world_size}; give TrainingLoader rank= and world_size="
         )
 
 
 def _check_same_shards(shard_set: ShardSet, runtime: Runtime) -> None:
-    if runtime.processes > 1:
+    if runtime.world_size > 1:
         prints = gather_object([shard_set_fingerprint(shard_set)])
         for rank, fingerprint in enumerate(prints):
             if fingerprint != prints[0]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 
 
-class StepClock:
+class StepTimer:
     """Sums the time of named parts.
 
     Args:

@@ -30,14 +30,14 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.extraction.speaker_statistics import voices_for
 from launch.run_config import CheckpointConfig, MonitorConfig, OptimizerConfig
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
-from launch.runtime.start import EveryRankError, Runtime, together
+from launch.runtime.start import AllRanksError, Runtime, raise_on_all_ranks
 from launch.training.checkpoint import Checkpoints, Progress
-from launch.training.engines.engine import Engine, WholeCopies
-from launch.training.engines.zero import ZeroShares
+from launch.training.engines.engine import DataParallelEngine, Engine
+from launch.training.engines.zero import ZeroEngine
 from launch.training.module import TrainingModule
 from launch.training.monitor import Monitor, StepReport
 from launch.training.optimizer import learning_rate
-from launch.training.step_timer import StepClock
+from launch.training.step_timer import StepTimer
 from launch.training.validation import SELECTION, StoppedWhileValidating, validate
 from shards.loading.batch import Batch
 from shards.loading.loader import EvaluationLoader, TrainingLoader
@@ -64,7 +64,7 @@ class LoopConfig:
     """When the state is saved."""
     monitor: MonitorConfig
     """What is shown."""
-    accumulation: int = 1
+    gradient_accumulation_steps: int = 1
     """Batches whose gradients make one step."""
     chunk_rows: int | None = None
     """Rows encoded at a time; None for all."""
@@ -74,7 +74,7 @@ class LoopConfig:
     """What a loss or gradient that is not finite does to the run."""
 
 
-class Loop:
+class Trainer:
     """One run at work.
 
     Args:
@@ -104,17 +104,21 @@ class Loop:
         self.encoder, self.train_loader, self.val_loader = encoder, train_loader, val_loader
         self.config, self.runtime, self.run_folder = config, runtime, run
         self.feature_config = feature_config
-        self.clock = StepClock(runtime.device)
+        self.clock = StepTimer(runtime.device)
         voices = voices_for(encoder, train_loader.shard_set, runtime.device)
         module = TrainingModule(
             encoder, objective, voices, config.chunk_rows, config.compiled, runtime.precision, self.clock
         )
         self.engine: Engine
         if runtime.zero_stage:
-            rows = train_loader.global_batch // runtime.processes
-            self.engine = ZeroShares(module, config.optimizer, runtime, config.accumulation, self.clock, rows)
+            rows = train_loader.global_batch // runtime.world_size
+            self.engine = ZeroEngine(
+                module, config.optimizer, runtime, config.gradient_accumulation_steps, self.clock, rows
+            )
         else:
-            self.engine = WholeCopies(module, config.optimizer, runtime, config.accumulation, self.clock)
+            self.engine = DataParallelEngine(
+                module, config.optimizer, runtime, config.gradient_accumulation_steps, self.clock
+            )
         self.progress = Progress()
         self.checkpoints = (
             None if run is None else Checkpoints(run / "checkpoints", config.checkpoints.keep_last, identity, runtime)
@@ -135,7 +139,7 @@ class Loop:
             Interrupted: a signal came; the state was saved at the end of the step.
         """
         resumed = self._resume() if resume else False
-        with together(self.runtime):
+        with raise_on_all_ranks(self.runtime):
             if self.run_folder is not None and self.runtime.is_main:
                 clear_preempted(self.run_folder)
             monitor = self._monitor()
@@ -158,19 +162,23 @@ class Loop:
         return True
 
     def _train(self, monitor: Monitor, stop: StopRequest) -> None:
-        first, last, accumulation = self.progress.step, self.config.total_steps, self.config.accumulation
+        first, last, gradient_accumulation_steps = (
+            self.progress.step,
+            self.config.total_steps,
+            self.config.gradient_accumulation_steps,
+        )
         if first > 0 and self._validation_is_due() and self.progress.validated_step < first:
             # The run was stopped between a step and its validation.
             self._validate(monitor, stop)
             self._save(monitor)
         self.engine.module.train()
-        batches = self.train_loader.steps(first * accumulation, last * accumulation)
+        batches = self.train_loader.steps(first * gradient_accumulation_steps, last * gradient_accumulation_steps)
         fetched = _fetch(batches)
-        with together(self.runtime):
+        with raise_on_all_ranks(self.runtime):
             if fetched.fault is not None:
                 raise fetched.fault
         if fetched.batch is not None:
-            self.engine.settle(fetched.batch.to(self.runtime.device))
+            self.engine.warm_up(fetched.batch.to(self.runtime.device))
         self.clock.take()
         for step in range(first, last):
             fetched, agreed = self._step(step, fetched, batches, monitor, stop)
@@ -178,7 +186,7 @@ class Loop:
             if agreed.fault:
                 self._save(monitor)
                 self._finish_saving()
-                with together(self.runtime):
+                with raise_on_all_ranks(self.runtime):
                     if fetched.fault is not None:
                         raise fetched.fault
             if agreed.signal_number:
@@ -195,14 +203,14 @@ class Loop:
     ) -> tuple["_Fetched", "_Agreed"]:
         """Do one optimizer step, its first batch fetched; return the next batch and what the processes agree on."""
         runtime, config = self.runtime, self.config
-        for part in range(config.accumulation):
+        for part in range(config.gradient_accumulation_steps):
             if part:
                 self._stop_within_a_step(fetched.fault, monitor)
             if fetched.batch is None:
                 raise RuntimeError(f"the training loader ended before step {step}")
             batch = fetched.batch.to(runtime.device, non_blocking=True)
-            torch.manual_seed(step_seed(config.seed, step * config.accumulation + part, runtime.rank))
-            output = self.engine.accumulate(batch, last=part == config.accumulation - 1)
+            torch.manual_seed(step_seed(config.seed, step * config.gradient_accumulation_steps + part, runtime.rank))
+            output = self.engine.accumulate(batch, last=part == config.gradient_accumulation_steps - 1)
             monitor.batch(output.losses)
             # Fetched now, while a GPU is still busy, and so that a process that cannot read tells it in this step's
             # agreement instead of leaving the others waiting in the next step.
@@ -228,22 +236,22 @@ class Loop:
 
     def _stop_within_a_step(self, fault: AccentError | None, monitor: Monitor) -> None:
         """Raise on all processes if some of them cannot read a batch that is not the first of its step."""
-        if self.runtime.highest(float(fault is not None))[0]:
+        if self.runtime.all_reduce_max(float(fault is not None))[0]:
             if self.progress.step:
                 self._save(monitor)
                 self._finish_saving()
-            with together(self.runtime):
+            with raise_on_all_ranks(self.runtime):
                 if fault is not None:
                     raise fault
 
     def _agree(self, loss: torch.Tensor, stop: StopRequest, fault: bool) -> "_Agreed":
         """Bring all processes to one mind before the optimizer steps: is all well, does anyone have to stop?"""
         fault = fault or (self.checkpoints is not None and self.checkpoints.failed())
-        worst = self.runtime.highest(~torch.isfinite(loss.detach()), float(stop.number), float(fault))
+        worst = self.runtime.all_reduce_max(~torch.isfinite(loss.detach()), float(stop.number), float(fault))
         return _Agreed(bool(worst[0]), int(worst[1]), bool(worst[2]))
 
-    def _not_finite(self, step: int, what: str) -> EveryRankError:
-        return EveryRankError(
+    def _not_finite(self, step: int, what: str) -> AllRanksError:
+        return AllRanksError(
             f"step {step + 1}: {what} is not finite, nothing was updated and earlier checkpoints are good; "
             "try a lower optimizer.lr, a longer optimizer.warmup_steps or mixed_precision=no, or leave such steps out "
             "with not_finite=skip"
@@ -252,7 +260,7 @@ class Loop:
     def _skipped(self, step: int) -> None:
         self._skipped_in_a_row += 1
         if self._skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
-            raise EveryRankError(
+            raise AllRanksError(
                 f"step {step + 1}: the gradient was not finite in {self._skipped_in_a_row} steps in a row; "
                 "try mixed_precision=bf16 or no, or a lower optimizer.lr"
             )
@@ -289,7 +297,7 @@ class Loop:
     def _export(self) -> None:
         if self.run_folder is None:
             return
-        with together(self.runtime), self.engine.whole_weights():
+        with raise_on_all_ranks(self.runtime), self.engine.whole_weights():
             if self.runtime.is_main:
                 folder = self.run_folder / "model"
                 try:
@@ -300,7 +308,7 @@ class Loop:
     def _save(self, monitor: Monitor) -> None:
         if self.checkpoints is not None:
             self.checkpoints.save(self.engine, self.progress)
-        with together(self.runtime):
+        with raise_on_all_ranks(self.runtime):
             monitor.flush()
 
     def _finish_saving(self) -> None:
@@ -313,7 +321,7 @@ class Loop:
         name = "Ctrl-C" if signal_number == signal.SIGINT else signal.Signals(signal_number).name
         kept = "nothing is on disk, the model in memory is trained so far"
         if self.run_folder is not None:
-            with together(self.runtime):
+            with raise_on_all_ranks(self.runtime):
                 if self.runtime.is_main and signal_number == signal.SIGTERM:
                     mark_preempted(self.run_folder, self.progress.step)
             kept = f"{self.run_folder} is saved; start it again to go on"
@@ -326,7 +334,7 @@ class Loop:
             self.encoder.config.ordered_families,
             self.progress.step,
             self.config.total_steps,
-            self.train_loader.global_batch * self.config.accumulation,
+            self.train_loader.global_batch * self.config.gradient_accumulation_steps,
             self.runtime.is_main,
         )
 

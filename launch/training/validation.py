@@ -20,7 +20,7 @@ from accent.metrics.classification import confusion_by_speaker, scores_of_confus
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.extraction.speaker_statistics import voices_for
 from launch.runtime.precision import autocast
-from launch.runtime.start import EveryRankError, Runtime, together
+from launch.runtime.start import AllRanksError, Runtime, raise_on_all_ranks
 from shards.loading.loader import EvaluationLoader
 
 SELECTION = "balanced_accuracy"
@@ -28,7 +28,7 @@ SELECTION = "balanced_accuracy"
 
 
 @dataclass(frozen=True)
-class Heard:
+class Prediction:
     """What the encoder makes of the validation utterances, in sample order, each once."""
 
     embeddings_NE: np.ndarray
@@ -69,29 +69,29 @@ def validate(
         squared distance from their mean (near 0: they have collapsed into one point).
 
     Raises:
-        EveryRankError: the loader has no utterance, or none of an accent that the head knows.
+        AllRanksError: the loader has no utterance, or none of an accent that the head knows.
         StoppedWhileValidating: a signal came.
     """
     heard = hear(encoder, loader, runtime, signal_number)
     if len(heard.sample_N) == 0:
-        raise EveryRankError("no validation utterance: give split.validation a speaker of each accent")
+        raise AllRanksError("no validation utterance: give split.validation a speaker of each accent")
     found = [measure(heard, accents, list(loader.accents))] if runtime.is_main else [{}]
-    if runtime.processes > 1:
+    if runtime.world_size > 1:
         broadcast_object_list(found)
     if SELECTION not in found[0]:
-        raise EveryRankError(f"no validation speaker has one of the accents trained on ({', '.join(accents)})")
+        raise AllRanksError(f"no validation speaker has one of the accents trained on ({', '.join(accents)})")
     return found[0]
 
 
 @torch.no_grad()
 def hear(
     encoder: EnhancedAccentEncoder, loader: EvaluationLoader, runtime: Runtime, signal_number: Callable[[], int]
-) -> Heard:
+) -> Prediction:
     """Embed a loader's utterances on all processes and bring them together, in sample order, each exactly once."""
     was_training = encoder.training
     encoder.eval()
     parts: list[tuple[torch.Tensor, ...]] = []
-    with together(runtime):
+    with raise_on_all_ranks(runtime):
         table = voices_for(encoder, loader.shard_set, runtime.device)
     batches, fault = iter(loader), None
     while True:
@@ -100,7 +100,7 @@ def hear(
         except AccentError as error:
             batch, fault = None, error
         # All processes have equally many batches, so they come to the end, or to a fault of one of them, together.
-        stop, faulty = runtime.highest(signal_number(), float(fault is not None))
+        stop, faulty = runtime.all_reduce_max(signal_number(), float(fault is not None))
         if stop or faulty or batch is None:
             break
         batch = batch.to(runtime.device, non_blocking=True)
@@ -112,22 +112,22 @@ def hear(
     encoder.train(was_training)
     if stop:
         raise StoppedWhileValidating(int(stop))
-    with together(runtime):
+    with raise_on_all_ranks(runtime):
         if fault is not None:
             raise fault
     if not parts:
         nothing = np.zeros(0, np.int64)
-        return Heard(np.zeros((0, 1)), np.zeros((0, 1)), nothing, nothing, nothing)
+        return Prediction(np.zeros((0, 1)), np.zeros((0, 1)), nothing, nothing, nothing)
     # All processes have equally many batches and rows, so these tensors are of one shape; invalid rows fall out below.
     columns = [runtime.accelerator.gather(torch.cat(column)).cpu().numpy() for column in zip(*parts, strict=True)]
     sample = columns[4]
     order = np.argsort(sample, kind="stable")[np.count_nonzero(sample < 0) :]
     if (np.diff(sample[order]) == 0).any():
         raise RuntimeError("the loader gave a validation utterance twice")
-    return Heard(*(column[order] for column in columns))
+    return Prediction(*(column[order] for column in columns))
 
 
-def measure(heard: Heard, accents: list[str], loader_accents: list[str]) -> dict[str, float]:
+def measure(heard: Prediction, accents: list[str], loader_accents: list[str]) -> dict[str, float]:
     """Return the metrics of `validate` from what was heard.
 
     Args:

@@ -3,7 +3,7 @@
 Values stay as they are stored, float16 in raw units, and NaN stays NaN (an unvoiced frame has no F0): the model
 converts, normalises and masks on its own device.  Padding is 0 and marked invalid.
 
-A slot is allocated once and holds one batch after another.  So a batch lives until the next one is asked for; whoever
+A buffer is allocated once and holds one batch after another.  So a batch lives until the next one is asked for; whoever
 wants to keep it takes a copy with `Batch.to`.
 
 Shape legend: B batch rows, T frames, D feature columns.
@@ -66,8 +66,8 @@ class Batch(NamedTuple):
         return Batch(*(tensor.to(device, non_blocking=non_blocking, copy=True) for tensor in self))
 
 
-class Rectangle:
-    """One shape laid over a slot's memory, as numpy arrays to write to and as the batch they make."""
+class BatchView:
+    """One shape laid over a buffer's memory, as numpy arrays to write to and as the batch they make."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Rectangle:
         self.labels_4B[:, row] = (0, 0, 0, NO_SAMPLE)
 
 
-class Slot:
+class BatchBuffer:
     """Memory for one batch at a time.
 
     Args:
@@ -115,9 +115,9 @@ class Slot:
         self._valid = torch.empty(frames, dtype=torch.bool, pin_memory=pinned)
         self._phones = torch.empty(frames, dtype=torch.int16, pin_memory=pinned)
         self._labels = torch.empty(4 * rows, dtype=torch.int64, pin_memory=pinned)
-        self._rectangle: Rectangle | None = None
+        self._view: BatchView | None = None
 
-    def rectangle(self, rows: int, long: int) -> Rectangle:
+    def view(self, rows: int, long: int) -> BatchView:
         """Lay a shape over the memory, which keeps whatever was in it.
 
         Args:
@@ -132,6 +132,6 @@ class Slot:
                 f"{rows} rows of {long} frames do not fit into {len(self._labels) // 4} rows, {len(self._valid)} frames"
             )
         # Training asks for one shape only; making the views takes longer than reading a row.
-        if self._rectangle is None or self._rectangle.shape != (rows, long):
-            self._rectangle = Rectangle(self._frames, self._valid, self._phones, self._labels, rows, long)
-        return self._rectangle
+        if self._view is None or self._view.shape != (rows, long):
+            self._view = BatchView(self._frames, self._valid, self._phones, self._labels, rows, long)
+        return self._view

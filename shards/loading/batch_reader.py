@@ -1,4 +1,4 @@
-"""Steps to batches: the rows of a step are read straight into a slot, at the bytes where they lie in the shards.
+"""Steps to batches: the rows of a step are read straight into a buffer, at the bytes where they lie in the shards.
 
 Which rows make up step t comes from outside as a function of the step.  Look-ups in the index, masks and labels are
 made for all rows at once; what is left for each row is one system call.  A sample's phones lie close behind its frames,
@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from shards.loading.batch import UNKNOWN_PHONE, Batch, Slot
+from shards.loading.batch import UNKNOWN_PHONE, Batch, BatchBuffer
 from shards.sampling.decks import NO_SAMPLE
 from shards.sampling.sampler import Rows
 from shards.shard_set.manifest import ShardSet
@@ -61,15 +61,15 @@ class Steps:
         # Descriptors and memory are its own.
         return Steps, self._settings
 
-    def read(self, step: int, slot: Slot) -> ReadBatch:
+    def read(self, step: int, buffer: BatchBuffer) -> ReadBatch:
         """Read the batch of a step.
 
         Args:
             step: which step.
-            slot: where to; what it held is lost.
+            buffer: where to; what it held is lost.
 
         Returns:
-            The batch, in the slot's memory.
+            The batch, in the buffer's memory.
 
         Raises:
             DamagedSampleError: a sample is damaged and the policy is "stop".
@@ -77,7 +77,7 @@ class Steps:
         """
         numbers_B, starts_B, counts_B = self._plan(step)
         long = int(max(1, counts_B.max())) if self._n_frames is None else self._n_frames
-        into = slot.rectangle(len(numbers_B), long)
+        into = buffer.view(len(numbers_B), long)
         real_B = np.flatnonzero(numbers_B != NO_SAMPLE)
         index_B = self._reader.rows[numbers_B[real_B]]
 

@@ -23,9 +23,9 @@ import numpy as np
 from accent.errors import AccentError
 from shards.loading.batch import Batch
 from shards.loading.batch_reader import Steps
-from shards.loading.prefetcher import Ring
+from shards.loading.prefetcher import Prefetcher
 from shards.sampling.decks import BatchShape, Decks, build_decks, evaluation_batches, padding_of_crops
-from shards.sampling.sampler import EvaluationPlan, Rows, TrainingPlan
+from shards.sampling.sampler import EvaluationSampler, Rows, TrainingSampler
 from shards.sampling.shared_prompts import find_shared_prompts
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
@@ -139,10 +139,10 @@ class TrainingLoader:
         """Length of every batch in frames."""
         self.padding = padding_of_crops(decks, frames_N, self.crop_frames)
         """Share of padding in the batches, over a whole pass through all decks."""
-        self._plan = TrainingPlan(frames_N, decks, self._shape, self.crop_frames, seed, rank, world_size)
+        self._plan = TrainingSampler(frames_N, decks, self._shape, self.crop_frames, seed, rank, world_size)
         rows = self._shape.rows // world_size
         steps = Steps(shard_set, self._plan, self.crop_frames, self.config.verify, self.config.damaged)
-        self._ring = Ring(steps, rows, rows * self.crop_frames, self.config.workers)
+        self._prefetcher = Prefetcher(steps, rows, rows * self.crop_frames, self.config.workers)
 
     @property
     def accents(self) -> list[str]:
@@ -189,12 +189,12 @@ class TrainingLoader:
         Raises:
             AccentError: a sample cannot be read.
         """
-        return self._ring.batches(range(first, last))
+        return self._prefetcher.batches(range(first, last))
 
     @property
     def skipped(self) -> int:
         """Rows that weighed nothing so far, in the batches handed out here, because their samples are damaged."""
-        return self._ring.skipped
+        return self._prefetcher.skipped
 
     def __iter__(self) -> Iterator[Batch]:
         return self.steps(0, self.steps_per_epoch)
@@ -248,11 +248,11 @@ class EvaluationLoader:
             self.config.evaluation_frames_per_batch,
             world_size,
         )
-        self._plan = EvaluationPlan(np.array(shard_set.index["frames"]), [batch[rank] for batch in plan])
+        self._plan = EvaluationSampler(np.array(shard_set.index["frames"]), [batch[rank] for batch in plan])
         shapes = [self._plan.shape(batch) for batch in range(len(plan))]
         most_rows, most_frames = max(rows for rows, _ in shapes), max(rows * frames for rows, frames in shapes)
         steps = Steps(shard_set, self._plan, None, True, self.config.damaged)
-        self._ring = Ring(steps, most_rows, most_frames, self.config.workers)
+        self._prefetcher = Prefetcher(steps, most_rows, most_frames, self.config.workers)
 
     @property
     def accents(self) -> list[str]:
@@ -273,7 +273,7 @@ class EvaluationLoader:
     @property
     def skipped(self) -> int:
         """Rows left out so far, in the batches handed out here, because their samples are damaged."""
-        return self._ring.skipped
+        return self._prefetcher.skipped
 
     def metadata(self, sample_numbers: Iterable[int]) -> list[dict[str, Any]]:
         """Read what the shards say about samples beside their frames: key, sex, duration and so on.
@@ -290,7 +290,7 @@ class EvaluationLoader:
         return [self._reader.metadata(int(number)) for number in sample_numbers]
 
     def __iter__(self) -> Iterator[Batch]:
-        return self._ring.batches(range(len(self)))
+        return self._prefetcher.batches(range(len(self)))
 
     def __len__(self) -> int:
         return len(self._plan.batches)

@@ -1,4 +1,4 @@
-"""A ring of slots: batches are read ahead, by threads, into memory that is allocated once and used again and again.
+"""Read batches ahead, by threads, into memory that is allocated once and used again and again.
 
 Threads and not processes: both were built on the same reading code and measured in one run (two cores, 32 rows of
 100 KB a batch, page cache).  One worker read 9.0 GB/s as a thread and 8.7 GB/s as a process, for `preadv` and `crc32`
@@ -8,7 +8,7 @@ other programs on both cores: 25.4 ms beside a thread, 21.9 beside a process, 22
 That does not pay for what processes bring: a start, a fork of a program with threads and a GPU, pickled plans, a
 protocol, and children that are killed or outlive their parent.
 
-A slot is read into again once the consumer has asked for the next batch and, where there is a GPU, everything is done
+A buffer is read into again once the consumer has asked for the next batch and, where there is a GPU, everything is done
 that its stream had been told until then, the copy to the device among it.  The memory is pinned there.
 
 Cost of a batch beside the reading: 50 us.
@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from shards.loading.batch import Batch, Slot
+from shards.loading.batch import Batch, BatchBuffer
 from shards.loading.batch_reader import ReadBatch, Steps
 from shards.shard_set.reader import DamagedSampleError
 
@@ -33,25 +33,25 @@ _logger = logging.getLogger(__name__)
 
 
 class _Place:
-    """A slot in the ring, and when the GPU has done with what was in it."""
+    """A buffer in the prefetcher, and when the GPU has done with what was in it."""
 
-    def __init__(self, slot: Slot, gpu: bool) -> None:
-        self.slot = slot
+    def __init__(self, buffer: BatchBuffer, gpu: bool) -> None:
+        self.buffer = buffer
         self._used = torch.cuda.Event() if gpu else None
 
     def release(self) -> None:
-        """Note that whatever the current stream was told to do so far may still read the slot."""
+        """Note that whatever the current stream was told to do so far may still read the buffer."""
         if self._used is not None:
             self._used.record()
 
     def wait(self) -> None:
-        """Wait until nothing reads the slot any more."""
+        """Wait until nothing reads the buffer any more."""
         if self._used is not None:
             self._used.synchronize()
 
 
-class Ring:
-    """Yields batches in order, as many read ahead as there are free slots.
+class Prefetcher:
+    """Yields batches in order, as many read ahead as there are free buffers.
 
     Args:
         steps: reads a batch.
@@ -73,7 +73,7 @@ class Ring:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Threads and memory stay here.
-        return Ring, self._settings
+        return Prefetcher, self._settings
 
     def batches(self, steps: Iterable[int]) -> Iterator[Batch]:
         """Yield the batches of some steps, in order; each lives until the next one is asked for.
@@ -115,7 +115,7 @@ class Ring:
     def _allocate(self) -> list[_Place]:
         # One in the consumer's hands beside those read ahead; and one more that a GPU may not have done with.
         gpu = torch.cuda.is_available()
-        return [_Place(Slot(self._rows, self._frames, gpu), gpu) for _ in range(2 * self._workers + 1 + gpu)]
+        return [_Place(BatchBuffer(self._rows, self._frames, gpu), gpu) for _ in range(2 * self._workers + 1 + gpu)]
 
     def _begin(self, step: int, place: _Place) -> "Future[ReadBatch] | None":
         if self._workers == 0:
@@ -130,7 +130,7 @@ class Ring:
         if steps is None:
             steps = self._own.steps = copy.copy(self._steps)
         place.wait()
-        return steps.read(step, place.slot)
+        return steps.read(step, place.buffer)
 
     def _note(self, damaged: list[DamagedSampleError]) -> None:
         self.skipped += len(damaged)

@@ -23,7 +23,7 @@ class Rows(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingPlan:
+class TrainingSampler:
     """Step -> rows.  Apart from its loader, so that the ring, which asks it, does not keep the loader alive."""
 
     frames_N: np.ndarray
@@ -46,7 +46,7 @@ class TrainingPlan:
 
 
 @dataclass(frozen=True, eq=False)
-class EvaluationPlan:
+class EvaluationSampler:
     """Batch number -> rows."""
 
     frames_N: np.ndarray

@@ -26,7 +26,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from accent.errors import AccentError
-from shards.loading.batch import UNKNOWN_PHONE, Batch, Rectangle, Slot
+from shards.loading.batch import UNKNOWN_PHONE, Batch, BatchBuffer, BatchView
 from shards.loading.loader import BatchConfig, EvaluationLoader, TrainingLoader
 from shards.sampling.decks import NO_SAMPLE, crop_starts, rank_share
 from shards.sampling.sampler import Rows
@@ -161,9 +161,9 @@ class RemoteTrainingLoader(TrainingLoader):
             arriving = self._whole(next(stream) for stream in cycle(streams))
             generator = np.random.default_rng([self.seed, _DRAWS, first, self.rank])
             pairs = PairBuffer(arriving, self.shard_set.index, self.buffer, generator)
-            slot = Slot(len(self._own_B), len(self._own_B) * self.crop_frames)
+            buffer = BatchBuffer(len(self._own_B), len(self._own_B) * self.crop_frames)
             for step in range(first, last):
-                yield self._batch(step, pairs, slot)
+                yield self._batch(step, pairs, buffer)
         finally:
             for stream in streams:
                 stream.close()
@@ -202,13 +202,13 @@ class RemoteTrainingLoader(TrainingLoader):
             else:
                 self._skips.note(sample.damage)
 
-    def _batch(self, step: int, pairs: PairBuffer, slot: Slot) -> Batch:
+    def _batch(self, step: int, pairs: PairBuffer, buffer: BatchBuffer) -> Batch:
         samples = pairs.take(len(self._own_B))
         # Keyed by the row of the global batch, as everywhere.
         lengths = np.zeros(self.global_batch, np.int64)
         lengths[self._own_B] = [len(sample.frames_TD) for sample in samples]
         starts_B = crop_starts(step, lengths, self.crop_frames, self.seed)[self._own_B]
-        into = slot.rectangle(len(self._own_B), self.crop_frames)
+        into = buffer.view(len(self._own_B), self.crop_frames)
         for row, (sample, start) in enumerate(zip(samples, starts_B.tolist(), strict=True)):
             _write(into, row, sample, start, self.shard_set.index)
         return into.batch
@@ -286,7 +286,7 @@ class RemoteEvaluationLoader(EvaluationLoader):
     def __iter__(self) -> Iterator[Batch]:
         stream = _begin(self._stream(), self.config.workers > 0)
         shapes = [(len(rows.numbers_B), max(1, int(rows.counts_B.max()))) for rows in map(self.rows, range(len(self)))]
-        slot = Slot(max(rows for rows, _ in shapes), max(rows * long for rows, long in shapes))
+        buffer = BatchBuffer(max(rows for rows, _ in shapes), max(rows * long for rows, long in shapes))
         held: dict[int, StreamedSample] = {}
         fetched = 0
         try:
@@ -294,7 +294,7 @@ class RemoteEvaluationLoader(EvaluationLoader):
                 if chunk == fetched and chunk < len(self._chunks):
                     held = {one.number: one for one in islice(stream, len(self._chunks[chunk]))}
                     fetched += 1
-                into = slot.rectangle(*shape)
+                into = buffer.view(*shape)
                 for row, number in enumerate(numbers_B.tolist()):
                     sample = None if number == NO_SAMPLE else self._whole(held.pop(number))
                     _write(into, row, sample, 0, self.shard_set.index)
@@ -344,7 +344,7 @@ class _Skips:
             _logger.warning("left out: %s", damage)
 
 
-def _write(into: Rectangle, row: int, sample: StreamedSample | None, start: int, index: np.ndarray) -> None:
+def _write(into: BatchView, row: int, sample: StreamedSample | None, start: int, index: np.ndarray) -> None:
     """Put as much of a sample into a row as fits, from a frame on; without a sample the row is invalid."""
     if sample is None:
         into.invalidate(row)

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from accent.errors import AccentError
-from shards.writing.partition import Share
+from shards.writing.partition import Partition
 
 LOCK_NAME = ".lock"
 _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(root: Path, share: Share = Share()) -> Iterator[None]:  # noqa: B008 - frozen
+def locked(root: Path, share: Partition = Partition()) -> Iterator[None]:  # noqa: B008 - frozen
     """Keep other processes from making these shards.
 
     Args:
@@ -41,7 +41,7 @@ def locked(root: Path, share: Share = Share()) -> Iterator[None]:  # noqa: B008 
         os.close(descriptor)
 
 
-def lock_name(share: Share) -> str:
+def lock_name(share: Partition) -> str:
     """Return the name of a part's lock."""
     return LOCK_NAME if share.is_everything else f"{LOCK_NAME}-{share.number}-of-{share.count}"
 
@@ -62,7 +62,7 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
 
 
-def _refuse_others(root: Path, share: Share) -> None:
+def _refuse_others(root: Path, share: Partition) -> None:
     """Look whether a process that counts the parts in another way is at work; remove the locks of dead ones."""
     same_count = f"-of-{share.count}"
     for path in sorted(root.glob(f"{LOCK_NAME}*")):

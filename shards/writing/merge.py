@@ -11,7 +11,7 @@ from accent.errors import AccentError
 from accent.features.phones import PHONES
 from shards.shard_set.manifest import MANIFEST_NAME, ShardSet
 from shards.writing.lock import locked
-from shards.writing.partition import Share
+from shards.writing.partition import Partition
 from shards.writing.resume import Intent, remove_temporaries, same_program
 from shards.writing.shard_record import assemble, is_finished, load_parts, remove_parts, shard_name
 
@@ -75,6 +75,6 @@ def _named(missing: Sequence[int], parts: int) -> str:
     names = [shard_name(number) for number in missing]
     if parts > 1:
         lost = Counter(number % parts for number in missing)
-        names = [f"{count} of part {Share(rest + 1, parts)}" for rest, count in sorted(lost.items())]
+        names = [f"{count} of part {Partition(rest + 1, parts)}" for rest, count in sorted(lost.items())]
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more

@@ -6,10 +6,10 @@ from accent.errors import AccentError
 
 
 @dataclass(frozen=True)
-class Share:
+class Partition:
     """Part `number` of `count`: every `count`-th shard, beginning with shard `number - 1`.
 
-    >>> share = Share.parse("2/3")
+    >>> share = Partition.parse("2/3")
     >>> list(share.of(8)), str(share)
     ([1, 4, 7], '2/3')
     """
@@ -23,7 +23,7 @@ class Share:
             raise ValueError(f"part {self.number} of {self.count} does not exist; parts are counted from 1")
 
     @classmethod
-    def parse(cls, text: str) -> "Share":
+    def parse(cls, text: str) -> "Partition":
         """Read `K/N`.
 
         Raises:

@@ -35,18 +35,18 @@ from shards.shard_set.statistics import Moments
 from shards.writing.encode import Encoded, encode, prepare
 from shards.writing.lock import locked
 from shards.writing.merge import assemble_shards, missing_shards
-from shards.writing.partition import Share
+from shards.writing.partition import Partition
 from shards.writing.plan import FeaturizeConfig, Plan, make_plan
 from shards.writing.progress import FeaturizeProgress, refused_table
 from shards.writing.resume import Intent, begin, remove_temporaries
-from shards.writing.shard_record import Labels, Part, save_part, shard_name
+from shards.writing.shard_record import Labels, ShardRecord, save_part, shard_name
 from shards.writing.tar_writer import ShardWriter
 from shards.writing.workers.memory_estimate import footprint
 from shards.writing.workers.pool import WorkerPool
 from shards.writing.workers.prefetch_audio import read_ahead
 from shards.writing.workers.resources import available_cores
 
-__all__ = ["FeatureProcessor", "FeaturizeConfig", "Share"]
+__all__ = ["FeatureProcessor", "FeaturizeConfig", "Partition"]
 
 _logger = logging.getLogger(__name__)
 _Results = Iterator[tuple[Utterance, Encoded | Refused]]
@@ -95,13 +95,13 @@ class FeatureProcessor:
                 is being written by another process, the disk refuses, or a worker process died.
             RuntimeError: a fault of the program, naming the input.
         """
-        shard_set = self._process(Share())
+        shard_set = self._process(Partition())
         assert isinstance(shard_set, ShardSet)
         if shard_set.manifest.refused:
             Console(stderr=True).print(refused_table(shard_set.manifest.refused))
         return shard_set
 
-    def process_part(self, share: Share) -> int:
+    def process_part(self, share: Partition) -> int:
         """Write one part of the shards; other processes, here or elsewhere, write the others into the same folder.
 
         `merge` makes a shard set of them when all are there; so does `process_dataset`.
@@ -118,7 +118,7 @@ class FeatureProcessor:
         found = self._process(share)
         return 0 if isinstance(found, ShardSet) else len(found)
 
-    def _process(self, share: Share) -> ShardSet | list[int]:
+    def _process(self, share: Partition) -> ShardSet | list[int]:
         """Make the share's shards; return the set if it is whole, else the numbers of the shards that are missing."""
         if self.output_root.is_file():
             raise AccentError(f"{self.output_root}: a file; name a folder for the shards")
@@ -198,11 +198,11 @@ class FeatureProcessor:
                 labels.append(_labels(utterance))
                 known = moments.get(utterance.speaker)
                 moments[utterance.speaker] = result.moments if known is None else known.merged(result.moments)
-            part = Part(number, None, writer.rows, tuple(labels), moments, tuple(refused))
+            part = ShardRecord(number, None, writer.rows, tuple(labels), moments, tuple(refused))
             return partial(_finish, self.output_root, writer, part, stack.pop_all())
 
 
-def _finish(root: Path, writer: ShardWriter, part: Part, stack: ExitStack) -> None:
+def _finish(root: Path, writer: ShardWriter, part: ShardRecord, stack: ExitStack) -> None:
     with stack:
         entry = writer.finish() if part.labels else None
     save_part(root, replace(part, entry=entry))

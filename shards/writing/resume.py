@@ -18,7 +18,7 @@ from typing import Any
 import accent
 from accent.errors import AccentError
 from shards.shard_set.manifest import INDEX_NAME, MANIFEST_NAME, STATISTICS_NAME, Refused, ShardSet
-from shards.writing.partition import Share
+from shards.writing.partition import Partition
 from shards.writing.plan import Plan
 from shards.writing.shard_record import PARTS_FOLDER, part_path, remove_parts, shard_name
 from shards.writing.tar_writer import TEMPORARY_SUFFIX, sync_folder, to_json, write_atomically
@@ -49,7 +49,7 @@ class Intent:
     made_with: Mapping[str, str]
 
     @classmethod
-    def of(cls, plan: Plan, share: Share) -> "Intent":
+    def of(cls, plan: Plan, share: Partition) -> "Intent":
         """Describe a plan that this program is going to carry out."""
         return cls(
             plan_fingerprint=plan.fingerprint,
@@ -83,7 +83,7 @@ class Intent:
             ) from error
 
 
-def begin(root: Path, plan: Plan, share: Share = Share()) -> ShardSet | None:  # noqa: B008 - frozen
+def begin(root: Path, plan: Plan, share: Partition = Partition()) -> ShardSet | None:  # noqa: B008 - frozen
     """Find out what is already there, and prepare the folder for the rest.
 
     Args:

@@ -55,7 +55,7 @@ class Labels:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class ShardRecord:
     """What one shard adds to the set."""
 
     number: int
@@ -91,7 +91,7 @@ class Part:
         return buffer.getvalue()
 
     @classmethod
-    def from_npz(cls, data: bytes) -> "Part":
+    def from_npz(cls, data: bytes) -> "ShardRecord":
         """Read what `to_npz` wrote."""
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             plain = json.loads(arrays["record"].tobytes())
@@ -120,17 +120,17 @@ def part_path(root: Path, number: int) -> Path:
     return root / PARTS_FOLDER / f"shard-{number:06d}.npz"
 
 
-def save_part(root: Path, part: Part) -> None:
+def save_part(root: Path, part: ShardRecord) -> None:
     """Record a shard as finished."""
     write_atomically(part_path(root, part.number), part.to_npz())
 
 
-def load_part(root: Path, number: int) -> Part | None:
+def load_part(root: Path, number: int) -> ShardRecord | None:
     """Return the record of a finished shard; nothing if the shard must still be made."""
     path = part_path(root, number)
     if not path.is_file():
         return None
-    part = Part.from_npz(path.read_bytes())
+    part = ShardRecord.from_npz(path.read_bytes())
     return part if _is_there(root, part.entry) else None
 
 
@@ -151,7 +151,7 @@ def _is_there(root: Path, entry: ShardEntry | None) -> bool:
     return shard.is_file() and shard.stat().st_size == entry.bytes
 
 
-def load_parts(root: Path, count: int) -> Iterator[Part]:
+def load_parts(root: Path, count: int) -> Iterator[ShardRecord]:
     """Yield the records of all shards in order, one at a time.
 
     Raises:
@@ -168,7 +168,7 @@ def load_parts(root: Path, count: int) -> Iterator[Part]:
 
 def assemble(
     root: Path,
-    parts: Iterable[Part],
+    parts: Iterable[ShardRecord],
     *,
     corpus: str,
     configuration: Mapping[str, Any],

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from accent.losses.config import LossConfig
 from accent.losses.contrastive import contrastive_loss
-from accent.losses.pairs import PairRule, Rows
+from accent.losses.pairs import LabelledEmbeddings, PairRule
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
 from tests.benchmarks.device import device_name, synchronize
@@ -49,7 +49,7 @@ LONG_SECONDS = 20.0
 """A round that takes longer is not repeated."""
 MOST_OF_FREE_MEMORY = 0.6
 
-Loss = Callable[[Rows, Rows, Tensor], Tensor]
+Loss = Callable[[LabelledEmbeddings, LabelledEmbeddings, Tensor], Tensor]
 
 
 @dataclasses.dataclass
@@ -110,16 +110,16 @@ def contestants() -> dict[str, dict[str, Loss]]:
         TripletMarginLoss(margin),
     )
 
-    def library_contrastive(anchors: Rows, keys: Rows, temperature: Tensor) -> Tensor:
+    def library_contrastive(anchors: LabelledEmbeddings, keys: LabelledEmbeddings, temperature: Tensor) -> Tensor:
         return sup_con(anchors.embedding_NE, anchors.accent_N, ref_emb=keys.embedding_NE, ref_labels=keys.accent_N)
 
-    def library_batch_hard(anchors: Rows, keys: Rows, temperature: Tensor) -> Tensor:
+    def library_batch_hard(anchors: LabelledEmbeddings, keys: LabelledEmbeddings, temperature: Tensor) -> Tensor:
         labelled = (anchors.embedding_NE, anchors.accent_N)
         references = {"ref_emb": keys.embedding_NE, "ref_labels": keys.accent_N}
         triplets = miner(*labelled, **references)
         return triplet_margin(*labelled, triplets, **references)
 
-    def ours(loss: Callable[[Rows, Rows, Tensor], Tensor]) -> Loss:
+    def ours(loss: Callable[[LabelledEmbeddings, LabelledEmbeddings, Tensor], Tensor]) -> Loss:
         return lambda anchors, keys, temperature: loss(anchors, keys, temperature) / len(anchors.valid_N)
 
     return {
@@ -161,7 +161,9 @@ def measure(
     return costs
 
 
-def times(loss: Loss, given: tuple[Rows, Rows, Tensor], device: torch.device) -> tuple[float, float]:
+def times(
+    loss: Loss, given: tuple[LabelledEmbeddings, LabelledEmbeddings, Tensor], device: torch.device
+) -> tuple[float, float]:
     """Return the seconds of one forward and of one backward."""
     synchronize(device)
     began = time.perf_counter()
@@ -175,7 +177,9 @@ def times(loss: Loss, given: tuple[Rows, Rows, Tensor], device: torch.device) ->
     return between - began, ended - between
 
 
-def memory(loss: Loss, given: tuple[Rows, Rows, Tensor], device: torch.device) -> tuple[int, int]:
+def memory(
+    loss: Loss, given: tuple[LabelledEmbeddings, LabelledEmbeddings, Tensor], device: torch.device
+) -> tuple[int, int]:
     """Return the bytes at the peak and those kept between forward and backward, both beyond the inputs."""
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -196,21 +200,21 @@ def memory(loss: Loss, given: tuple[Rows, Rows, Tensor], device: torch.device) -
     return peak, saved
 
 
-def make_rows(anchors: int, keys: int, device: torch.device) -> tuple[Rows, Rows, Tensor]:
+def make_rows(anchors: int, keys: int, device: torch.device) -> tuple[LabelledEmbeddings, LabelledEmbeddings, Tensor]:
     """Return anchors, keys and a temperature as an objective hands them to its losses."""
     generator = torch.Generator().manual_seed(0)
     embedding_NE = F.normalize(torch.randn(keys, EMBEDDING, generator=generator), dim=1)
     speaker_N = torch.randint(SPEAKERS, (keys,), generator=generator)
     labels = (speaker_N % ACCENTS, speaker_N, speaker_N, torch.arange(keys), torch.ones(keys, dtype=torch.bool))
-    every = Rows(*(part.to(device) for part in (embedding_NE, *labels)))
-    some = Rows(*(part[:anchors].clone() for part in every))
+    every = LabelledEmbeddings(*(part.to(device) for part in (embedding_NE, *labels)))
+    some = LabelledEmbeddings(*(part[:anchors].clone() for part in every))
     temperature = torch.tensor([CONFIG.temperature], device=device)
     for leaf in (some.embedding_NE, every.embedding_NE, temperature):
         leaf.requires_grad_()
     return some, every, temperature
 
 
-def forget_gradients(given: tuple[Rows, Rows, Tensor]) -> None:
+def forget_gradients(given: tuple[LabelledEmbeddings, LabelledEmbeddings, Tensor]) -> None:
     """Free what backward left, so that every round does the same."""
     anchors, keys, temperature = given
     for leaf in (anchors.embedding_NE, keys.embedding_NE, temperature):

@@ -212,13 +212,13 @@ def comparison(runtime: Runtime) -> Table:
     """Return the table of counted bytes beside the formulas'."""
     formula = Counter[str]()
     for one in (
-        *loss_collectives(runtime.processes, COUNTED_ROWS, ModelConfig.from_preset("tiny").embedding_dim),
+        *loss_collectives(runtime.world_size, COUNTED_ROWS, ModelConfig.from_preset("tiny").embedding_dim),
         *gradient_collectives(count_parameters("tiny"), runtime.zero_stage),
     ):
         formula[one.kind] += one.held_bytes
     operations, held = counted(runtime)
     engine = f"ZeRO stage {runtime.zero_stage}" if runtime.zero_stage else "whole copies"
-    table = Table(title=f"A step's collectives: tiny, {runtime.processes} processes of {COUNTED_ROWS} rows, {engine}")
+    table = Table(title=f"A step's collectives: tiny, {runtime.world_size} processes of {COUNTED_ROWS} rows, {engine}")
     table.add_column("collective")
     for heading in ("operations", "bytes counted", "by the formulas"):
         table.add_column(heading, justify="right")
@@ -231,7 +231,7 @@ def main() -> None:
     """Print the cost model, or with several processes what it is compared with."""
     runtime = start_runtime(mixed_precision="no")
     console = Console(width=118, quiet=not runtime.is_main)
-    for table in (sent(), predicted()) if runtime.processes == 1 else (comparison(runtime),):
+    for table in (sent(), predicted()) if runtime.world_size == 1 else (comparison(runtime),):
         console.print(table)
     runtime.accelerator.end_training()
 

@@ -1,6 +1,6 @@
 """One training step of one preset and precision, measured: `tests.benchmarks.train` has the tables of it.
 
-The real code at work: `TrainingLoader`, `TrainingModule`, an `Engine` and `StepClock`, in the order of
+The real code at work: `TrainingLoader`, `TrainingModule`, an `Engine` and `StepTimer`, in the order of
 `launch.training.trainer`. Warm-up, then rounds of steps, of which the fastest counts.  With whole copies on several
 processes every round is followed by one whose gradients stay where they are (DDP's `no_sync`), so that both meet the
 same noise.  Weights of the processes drift apart in it; nothing here depends on them.
@@ -29,7 +29,7 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import CheckpointConfig, MonitorConfig, OptimizerConfig
 from launch.runtime.precision import Precision
 from launch.runtime.start import Runtime
-from launch.training.trainer import Loop, LoopConfig, step_seed
+from launch.training.trainer import LoopConfig, Trainer, step_seed
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize
 
@@ -58,7 +58,7 @@ class Cost:
 
     step: float
     parts: dict[str, float]
-    """As `StepClock` names them."""
+    """As `StepTimer` names them."""
     gradients: float | None
     """The all-reduce of the gradients, as far as nothing hides it."""
     loss_collectives: float | None
@@ -89,7 +89,7 @@ def attempt(trial: Trial, loader: TrainingLoader, steps: int, warm_up: int, runt
     try:
         cost = _measure(trial, loader, steps, warm_up, runtime)
     except RuntimeError as error:
-        if not out_of_memory(error) or runtime.processes > 1:
+        if not out_of_memory(error) or runtime.world_size > 1:
             raise
     runtime.accelerator.free_memory()
     torch.compiler.reset()
@@ -112,20 +112,20 @@ def _measure(trial: Trial, loader: TrainingLoader, steps: int, warm_up: int, run
     calls = {event.key: event.count for event in seen.key_averages()}
     del seen
     forget_peak(device)
-    apart = runtime.processes > 1 and not runtime.zero_stage
+    apart = runtime.world_size > 1 and not runtime.zero_stage
     whole, bare = [], []
     for _ in range(ROUNDS):
         whole.append(stepper.round(steps))
         if apart:
             bare.append(stepper.round(steps, reduce=False)[0])
     step, parts = min(whole, key=lambda timed: timed[0])
-    rows = loader.global_batch // runtime.processes
+    rows = loader.global_batch // runtime.world_size
     return Cost(
         step=step,
         parts=parts,
         gradients=step - min(bare) if apart else None,
-        loss_collectives=_time_collectives(rows, trial.preset, runtime) if runtime.processes > 1 else None,
-        memory=int(runtime.highest(peak_bytes(device))[0]),
+        loss_collectives=_time_collectives(rows, trial.preset, runtime) if runtime.world_size > 1 else None,
+        memory=int(runtime.all_reduce_max(peak_bytes(device))[0]),
         flops=count_flops(trial.preset, rows, loader.crop_frames),
         attention=attention_kernel(calls),
         launches=kernel_launches(calls) if on_gpu else None,
@@ -133,14 +133,14 @@ def _measure(trial: Trial, loader: TrainingLoader, steps: int, warm_up: int, run
     )
 
 
-def make_loop(trial: Trial, loader: TrainingLoader, runtime: Runtime) -> Loop:
+def make_loop(trial: Trial, loader: TrainingLoader, runtime: Runtime) -> Trainer:
     """Return a training loop of which only parts are used here: the engine with its module, and the clock."""
     torch.manual_seed(0)
     encoder = EnhancedAccentEncoder(ModelConfig.from_preset(trial.preset, accents=tuple(loader.accents)))
     statistics = loader.statistics
     encoder.set_normalisation(statistics.mean_D, statistics.std_D)
     config = LoopConfig(0, 1, 1, OptimizerConfig(), CheckpointConfig(), MonitorConfig(), compiled=trial.compiled)
-    loop = Loop(encoder, AccentObjective(), loader, None, config, runtime, None, FeatureConfig(), {})
+    loop = Trainer(encoder, AccentObjective(), loader, None, config, runtime, None, FeatureConfig(), {})
     loop.engine.module.train()
     return loop
 
@@ -148,14 +148,14 @@ def make_loop(trial: Trial, loader: TrainingLoader, runtime: Runtime) -> Loop:
 class Stepper:
     """Does training steps one after the other, as `launch.training.trainer` does them."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Trainer) -> None:
         self.loop = loop
         self.left_out = 0
         """Steps of the rounds that updated nothing."""
         self._batches = loop.train_loader.steps(0, sys.maxsize)
         self._batch = next(self._batches)
         self._done = 0
-        loop.engine.settle(self._batch.to(loop.runtime.device))
+        loop.engine.warm_up(self._batch.to(loop.runtime.device))
 
     def step(self, reduce: bool = True) -> bool:
         """Do one step; return whether it updated the weights.
@@ -170,7 +170,7 @@ class Stepper:
         began = time.perf_counter()
         self._batch = next(self._batches)
         self.loop.clock.add("data_wait", time.perf_counter() - began)
-        runtime.highest(~torch.isfinite(output.loss.detach()), 0.0, 0.0)
+        runtime.all_reduce_max(~torch.isfinite(output.loss.detach()), 0.0, 0.0)
         self._done += 1
         return engine.step(LR).applied
 
@@ -199,7 +199,7 @@ def _time_collectives(rows: int, preset: str, runtime: Runtime) -> float:
         _, keys = gather_rows(embedding_BE, label_B, label_B, label_B, label_B == 0)
         torch.autograd.grad(keys.embedding_NE.sum(), embedding_BE)
         all_reduce_sum(counts)
-        runtime.highest(0.0, 0.0, 0.0)
+        runtime.all_reduce_max(0.0, 0.0, 0.0)
         fastest = min(fastest, time.perf_counter() - began)
     return fastest
 

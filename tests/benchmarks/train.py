@@ -9,7 +9,7 @@ CPU; with several processes a speaker has as many times more utterances in a bat
 columns, cut from utterances of 2.0 to 5.2 s (3.6 s on average, as in L2-ARCTIC) of random values.
 
 The fastest of three rounds counts: the noise of a shared machine only ever adds.  Parts of a step are timed by
-`StepClock`.  On a GPU that is the time of its stream; `data wait` is the host's and passes beside it.  `rest` is what
+`StepTimer`.  On a GPU that is the time of its stream; `data wait` is the host's and passes beside it.  `rest` is what
 the parts leave of the step: the batch's copy, the agreement of the processes, and a stream with nothing to do.
 
 Communication is measured in two ways, and neither is a part beside the others.  `gradients`, with whole copies: the
@@ -108,17 +108,17 @@ def words(given: str, known: Iterable[str]) -> list[str]:
 def make_loader(folder: Path, rows: int, runtime: Runtime) -> TrainingLoader:
     """Return this process's batches from a new shard set; each process writes its own, and all are the same."""
     speakers = sum(map(len, SPEAKERS.values()))
-    utterances, left = divmod(rows * runtime.processes, speakers)
+    utterances, left = divmod(rows * runtime.world_size, speakers)
     if left or utterances < 1:
-        raise typer.BadParameter(f"{rows} x {runtime.processes} processes is no multiple of {speakers} speakers")
+        raise typer.BadParameter(f"{rows} x {runtime.world_size} processes is no multiple of {speakers} speakers")
     shard_set = make_shard_set(folder / "shards", SPEAKERS, max(32, utterances), lengths=LENGTHS, phones=True)
     config = BatchConfig(speakers_per_accent=2, utterances_per_speaker=utterances, crop_frames=CROP)
-    return TrainingLoader(shard_set, None, config, rank=runtime.rank, world_size=runtime.processes)
+    return TrainingLoader(shard_set, None, config, rank=runtime.rank, world_size=runtime.world_size)
 
 
 def setting(loader: TrainingLoader, runtime: Runtime) -> str:
     """Return what all trials share."""
-    shape, processes = loader.config, runtime.processes
+    shape, processes = loader.config, runtime.world_size
     pinned = next(loader.steps(0, 1)).frames_BTD.is_pinned()
     engine = f"ZeRO stage {runtime.zero_stage}" if runtime.zero_stage else "whole copies"
     backend = f"es through {torch.distributed.get_backend()}, {engine}" if processes > 1 else ""

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from accent.losses.pairs import PairRule, Rows, pair_masks
+from accent.losses.pairs import LabelledEmbeddings, PairRule, pair_masks
 from accent.model import EncoderOutput
 
 RULES = [PairRule(*values) for values in itertools.product(("any", "other_speaker"), (False, True))]
@@ -17,7 +17,7 @@ RULES = [PairRule(*values) for values in itertools.product(("any", "other_speake
 
 def random_rows(
     count: int, accents: int = 3, speakers: int = 6, invalid: int = 2, seed: int = 0, dimensions: int = 5
-) -> Rows:
+) -> LabelledEmbeddings:
     """Unit vectors in float64 with labels: the speaker fixes the accent, there are two prompts, some are invalid."""
     generator = torch.Generator().manual_seed(seed)
     speaker_N = torch.randint(speakers, (count,), generator=generator)
@@ -25,12 +25,12 @@ def random_rows(
     valid_N[torch.randperm(count, generator=generator)[:invalid]] = False
     embedding_NE = F.normalize(torch.randn(count, dimensions, generator=generator, dtype=torch.float64), dim=1)
     prompt_N = torch.randint(2, (count,), generator=generator)
-    return Rows(embedding_NE, speaker_N % accents, speaker_N, prompt_N, torch.arange(count), valid_N)
+    return LabelledEmbeddings(embedding_NE, speaker_N % accents, speaker_N, prompt_N, torch.arange(count), valid_N)
 
 
-def some(rows: Rows, part: slice) -> Rows:
+def some(rows: LabelledEmbeddings, part: slice) -> LabelledEmbeddings:
     """Some of the rows."""
-    return Rows(*(values[part] for values in rows))
+    return LabelledEmbeddings(*(values[part] for values in rows))
 
 
 def random_output(rows: int, seed: int = 0, frames: int = 6, dtype: torch.dtype = torch.float64) -> EncoderOutput:
@@ -51,7 +51,7 @@ def random_output(rows: int, seed: int = 0, frames: int = 6, dtype: torch.dtype 
     )
 
 
-def positives_of(rows: Rows, i: int, rule: PairRule) -> list[int]:
+def positives_of(rows: LabelledEmbeddings, i: int, rule: PairRule) -> list[int]:
     """The rows that attract row i, by the rule read aloud."""
     return [
         j
@@ -62,16 +62,16 @@ def positives_of(rows: Rows, i: int, rule: PairRule) -> list[int]:
     ]
 
 
-def negatives_of(rows: Rows, i: int) -> list[int]:
+def negatives_of(rows: LabelledEmbeddings, i: int) -> list[int]:
     """The rows that repel row i."""
     return [j for j in _others(rows, i) if rows.accent_N[j] != rows.accent_N[i]]
 
 
-def _others(rows: Rows, i: int) -> list[int]:
+def _others(rows: LabelledEmbeddings, i: int) -> list[int]:
     return [j for j in range(len(rows.valid_N)) if j != i and rows.valid_N[i] and rows.valid_N[j]]
 
 
-def full_matrix(rule: PairRule, anchors: Rows, keys: Rows, temperature: Tensor) -> Tensor:
+def full_matrix(rule: PairRule, anchors: LabelledEmbeddings, keys: LabelledEmbeddings, temperature: Tensor) -> Tensor:
     """The mean contrastive loss as it is usually written: tables of all comparisons, kept for backward."""
     positive_BN, negative_BN = pair_masks(anchors, keys, rule)
     logits_BN = anchors.embedding_NE @ keys.embedding_NE.T / temperature

@@ -13,7 +13,7 @@ import numpy as np
 from accent.features.schema import FRAMES_PER_SECOND, N_COLUMNS, column_index, family_slices
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.statistics import Moments
-from shards.writing.shard_record import Labels, Part, assemble, shard_name
+from shards.writing.shard_record import Labels, ShardRecord, assemble, shard_name
 from shards.writing.tar_writer import ShardWriter, pack_sample, store_frames
 
 SYNTHETIC_PHONES = ("sil", *(f"P{number}" for number in range(1, 40)), "spn")
@@ -97,7 +97,7 @@ def make_shard_set(
                 writer.add(sample)
             rows = writer.rows
             entry = writer.finish()
-        parts.append(Part(number, entry, rows, tuple(one[1] for one in chosen), moments, ()))
+        parts.append(ShardRecord(number, entry, rows, tuple(one[1] for one in chosen), moments, ()))
     return assemble(
         folder,
         parts,

@@ -1,6 +1,6 @@
 """How gradients are made, brought together and applied; the training loop knows only this interface.
 
-`WholeCopies`: every process has all of the model, alone or under DistributedDataParallel.
+`DataParallelEngine`: every process has all of the model, alone or under DistributedDataParallel.
 `launch.training.engines.zero` has the other engine, DeepSpeed's ZeRO, which shares optimizer, gradients and weights out
 among the processes.
 
@@ -24,7 +24,7 @@ from launch.runtime.precision import LossScale
 from launch.runtime.start import Runtime
 from launch.training.module import TrainingModule, TrainingOutput
 from launch.training.optimizer import parameter_groups
-from launch.training.step_timer import StepClock
+from launch.training.step_timer import StepTimer
 from shards.loading.batch import Batch
 
 WEIGHTS = "module.safetensors"
@@ -49,7 +49,7 @@ class Engine(ABC):
         module: the training module, on any device.
         config: AdamW and clipping.
         runtime: the processes and their precision.
-        accumulation: batches whose gradients make one step.
+        gradient_accumulation_steps: batches whose gradients make one step.
         clock: told of the parts `backward` and `optimizer`.
     """
 
@@ -57,11 +57,16 @@ class Engine(ABC):
     """Whether the first process alone writes the state, from a copy, so that it may do so while training goes on."""
 
     def __init__(
-        self, module: TrainingModule, config: OptimizerConfig, runtime: Runtime, accumulation: int, clock: StepClock
+        self,
+        module: TrainingModule,
+        config: OptimizerConfig,
+        runtime: Runtime,
+        gradient_accumulation_steps: int,
+        clock: StepTimer,
     ) -> None:
         self.module, self.config, self.runtime = module, config, runtime
-        self.accumulation, self.clock = accumulation, clock
-        self.loss_scale = LossScale(runtime.precision, runtime.processes)
+        self.gradient_accumulation_steps, self.clock = gradient_accumulation_steps, clock
+        self.loss_scale = LossScale(runtime.precision, runtime.world_size)
 
     @abstractmethod
     def accumulate(self, batch: Batch, last: bool) -> TrainingOutput:
@@ -84,7 +89,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def settle(self, batch: Batch) -> None:
+    def warm_up(self, batch: Batch) -> None:
         """Do once, before the first step after a start, what fixes the order in which gradients are added up."""
 
     @abstractmethod
@@ -106,7 +111,7 @@ class Engine(ABC):
         """Take over a state written by the same kind of engine; a collective."""
 
 
-def poisoned(loss: Tensor) -> Tensor:
+def nan_if_not_finite(loss: Tensor) -> Tensor:
     """Return the loss, times NaN if it is not finite.
 
     Then no gradient of it is finite either, and one look at the gradient's norm, which all processes share, is enough:
@@ -115,15 +120,20 @@ def poisoned(loss: Tensor) -> Tensor:
     return loss * torch.where(loss.isfinite(), 1.0, torch.nan).detach()
 
 
-class WholeCopies(Engine):
+class DataParallelEngine(Engine):
     """The model on one device, or a copy of it on each under DistributedDataParallel."""
 
     in_background = True
 
     def __init__(
-        self, module: TrainingModule, config: OptimizerConfig, runtime: Runtime, accumulation: int, clock: StepClock
+        self,
+        module: TrainingModule,
+        config: OptimizerConfig,
+        runtime: Runtime,
+        gradient_accumulation_steps: int,
+        clock: StepTimer,
     ) -> None:
-        super().__init__(module, config, runtime, accumulation, clock)
+        super().__init__(module, config, runtime, gradient_accumulation_steps, clock)
         optimizer = build_optimizer(module, config)
         self.wrapped, self.optimizer = runtime.accelerator.prepare(module, optimizer)
 
@@ -132,7 +142,9 @@ class WholeCopies(Engine):
         with nullcontext() if last else self.runtime.accelerator.no_sync(self.wrapped):
             output: TrainingOutput = self.wrapped(batch)
             with self.clock.part("backward"):
-                (poisoned(output.loss) * (self.loss_scale.factor / self.accumulation)).backward()
+                (
+                    nan_if_not_finite(output.loss) * (self.loss_scale.factor / self.gradient_accumulation_steps)
+                ).backward()
         return output
 
     def step(self, lr: float) -> Stepped:
@@ -151,13 +163,13 @@ class WholeCopies(Engine):
         self.loss_scale.update(overflowed=not applied)
         return Stepped(norm, applied)
 
-    def settle(self, batch: Batch) -> None:
+    def warm_up(self, batch: Batch) -> None:
         """Run one pass for nothing, after which DDP lays its buckets of gradients out for good.
 
         Where a gradient lies in a bucket decides in which order three processes or more add it up.  Without this pass
         the first step after a resume would add in another order than the same step of an uninterrupted run.
         """
-        if self.runtime.processes > 1:
+        if self.runtime.world_size > 1:
             self.accumulate(batch, last=True)
             self.optimizer.zero_grad(set_to_none=True)
 

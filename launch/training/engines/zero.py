@@ -26,45 +26,47 @@ from launch.training.engines.engine import (
     Engine,
     Stepped,
     build_optimizer,
-    poisoned,
+    nan_if_not_finite,
     set_learning_rate,
     to_host,
 )
 from launch.training.module import TrainingModule, TrainingOutput
-from launch.training.step_timer import StepClock
+from launch.training.step_timer import StepTimer
 from shards.loading.batch import Batch
 
 SHARES = "zero"
 """Folder of DeepSpeed's own files in a checkpoint."""
 
 
-def zero_configuration(stage: int, rows: int, accumulation: int, grad_clip: float, processes: int) -> dict[str, Any]:
+def zero_configuration(
+    stage: int, rows: int, gradient_accumulation_steps: int, grad_clip: float, processes: int
+) -> dict[str, Any]:
     """Return DeepSpeed's configuration of a run.
 
     Args:
         stage: 1, 2 or 3.
         rows: of a batch on one process.
-        accumulation: batches a step.
+        gradient_accumulation_steps: batches a step.
         grad_clip: largest norm of the gradient.
         processes: how many.
     """
     return {
         "train_micro_batch_size_per_gpu": rows,
-        "gradient_accumulation_steps": accumulation,
-        "train_batch_size": rows * accumulation * processes,
+        "gradient_accumulation_steps": gradient_accumulation_steps,
+        "train_batch_size": rows * gradient_accumulation_steps * processes,
         "gradient_clipping": grad_clip,
         "zero_optimization": {"stage": stage, "overlap_comm": stage > 1 and torch.cuda.is_available()},
     }
 
 
-class ZeroShares(Engine):
+class ZeroEngine(Engine):
     """The model under DeepSpeed's ZeRO.
 
     Args:
         module: the training module.
         config: AdamW and clipping.
         runtime: its `zero_stage` is 1, 2 or 3.
-        accumulation: batches whose gradients make one step.
+        gradient_accumulation_steps: batches whose gradients make one step.
         clock: told of the parts `backward` and `optimizer`.
         rows: of a batch on this process.
     """
@@ -77,16 +79,18 @@ class ZeroShares(Engine):
         module: TrainingModule,
         config: OptimizerConfig,
         runtime: Runtime,
-        accumulation: int,
-        clock: StepClock,
+        gradient_accumulation_steps: int,
+        clock: StepTimer,
         rows: int,
     ) -> None:
-        super().__init__(module, config, runtime, accumulation, clock)
+        super().__init__(module, config, runtime, gradient_accumulation_steps, clock)
         accelerator = runtime.accelerator
         accelerator.state.deepspeed_plugin.deepspeed_config.update(
-            zero_configuration(runtime.zero_stage, rows, accumulation, config.grad_clip, runtime.processes)
+            zero_configuration(
+                runtime.zero_stage, rows, gradient_accumulation_steps, config.grad_clip, runtime.world_size
+            )
         )
-        accelerator.gradient_accumulation_steps = accumulation
+        accelerator.gradient_accumulation_steps = gradient_accumulation_steps
         optimizer = build_optimizer(module, config)
         self.wrapped, self.optimizer = accelerator.prepare(module, optimizer)
         self._set_scale()
@@ -96,7 +100,7 @@ class ZeroShares(Engine):
         self.wrapped.set_gradient_accumulation_boundary(last)
         output: TrainingOutput = self.wrapped(batch)
         with self.clock.part("backward"):
-            self.wrapped.backward(poisoned(output.loss))
+            self.wrapped.backward(nan_if_not_finite(output.loss))
         return output
 
     def step(self, lr: float) -> Stepped:
@@ -109,7 +113,7 @@ class ZeroShares(Engine):
         self._set_scale()
         return Stepped(float(self.wrapped.get_global_grad_norm()), applied)
 
-    def settle(self, batch: Batch) -> None:
+    def warm_up(self, batch: Batch) -> None:
         """Do nothing: DeepSpeed's order is that of the parameters, from the first step on."""
 
     def snapshot(self) -> Callable[[Path], None] | None:

@@ -53,7 +53,7 @@ def test_a_loaded_model_embeds_as_the_saved_one(tmp_path, named):
     assert not loaded.training
     assert loaded_config == config
     assert loaded.config == model.config
-    before, after = (AccentEmbedder(one, config).hear_frames(frames()) for one in (model, loaded))
+    before, after = (AccentEmbedder(one, config).predict_frames(frames()) for one in (model, loaded))
     assert (before.embedding_E == after.embedding_E).all()
     assert (before.probability_A == after.probability_A).all()
 
@@ -69,8 +69,8 @@ def test_saving_again_replaces_the_model_and_leaves_nothing_else(tmp_path):
     save_model(tiny(0), tmp_path, FeatureConfig())
     save_model(tiny(1), tmp_path, FeatureConfig())
     assert sorted(path.name for path in tmp_path.iterdir()) == [DESCRIPTION_NAME, WEIGHTS_NAME]
-    expected = AccentEmbedder(tiny(1), FeatureConfig()).hear_frames(frames()).embedding_E
-    assert (AccentEmbedder.load(tmp_path).hear_frames(frames()).embedding_E == expected).all()
+    expected = AccentEmbedder(tiny(1), FeatureConfig()).predict_frames(frames()).embedding_E
+    assert (AccentEmbedder.load(tmp_path).predict_frames(frames()).embedding_E == expected).all()
 
 
 def test_a_save_that_fails_leaves_the_model_before(tmp_path, monkeypatch):
@@ -150,7 +150,7 @@ def test_embedding_a_file_equals_preparing_it_by_hand(wav):
     assert embedding.shape == (12,) and embedding.dtype == np.float32
     assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
     assert (embedding == embedder.embed_speech(speech)).all()
-    assert (embedding == embedder.hear_frames(extract(speech, FeatureConfig()).frames_TD).embedding_E).all()
+    assert (embedding == embedder.predict_frames(extract(speech, FeatureConfig()).frames_TD).embedding_E).all()
 
 
 def test_files_of_one_speaker_are_heard_together_where_the_voice_counts(tmp_path):
@@ -175,7 +175,7 @@ def test_a_loaded_model_normalises_as_the_saved_one(tmp_path, mode):
     assert loaded.model.config == model.config
     recordings = [frames(150), frames(90, seed=1)]
     for one, other in zip(
-        AccentEmbedder(model, FeatureConfig()).hear_voice(recordings), loaded.hear_voice(recordings), strict=True
+        AccentEmbedder(model, FeatureConfig()).predict_voice(recordings), loaded.predict_voice(recordings), strict=True
     ):
         assert (one.embedding_E == other.embedding_E).all()
 
@@ -183,7 +183,7 @@ def test_a_loaded_model_normalises_as_the_saved_one(tmp_path, mode):
 def test_features_are_rounded_as_they_are_in_shards():
     embedder, exact = AccentEmbedder(tiny(), FeatureConfig()), 100 * frames()
     stored = exact.astype(np.float16)
-    assert (embedder.hear_frames(exact).embedding_E == embedder.hear_frames(stored).embedding_E).all()
+    assert (embedder.predict_frames(exact).embedding_E == embedder.predict_frames(stored).embedding_E).all()
 
 
 def test_probabilities_name_every_accent_likeliest_first(wav):
@@ -218,5 +218,5 @@ def test_loading_embeds_on_the_device_asked_for(tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_embeds_as_the_cpu(tmp_path):
     save_model(tiny(), tmp_path, FeatureConfig())
-    on_cpu, on_gpu = (AccentEmbedder.load(tmp_path, device).hear_frames(frames()) for device in ("cpu", "cuda"))
+    on_cpu, on_gpu = (AccentEmbedder.load(tmp_path, device).predict_frames(frames()) for device in ("cpu", "cuda"))
     assert float(on_cpu.embedding_E @ on_gpu.embedding_E) > 0.9999

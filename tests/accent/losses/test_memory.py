@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from accent.losses.contrastive import contrastive_loss
-from accent.losses.pairs import PairRule, Rows
+from accent.losses.pairs import LabelledEmbeddings, PairRule
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
 from tests.support.live_bytes import LiveBytes
@@ -24,7 +24,7 @@ TABLE = ANCHORS * TILE * 4
 """Bytes of a block's comparisons in float32."""
 RULE = PairRule("other_speaker")
 
-PairSum = Callable[[Rows, Rows, Tensor], Tensor]
+PairSum = Callable[[LabelledEmbeddings, LabelledEmbeddings, Tensor], Tensor]
 LOSSES: dict[str, PairSum] = {
     "contrastive": lambda anchors, keys, t: contrastive_loss(anchors, keys, t, RULE, TILE).total,
     "batch_hard": lambda anchors, keys, t: triplet_loss(anchors, keys, 0.3, RULE, TILE)[0].total,
@@ -32,7 +32,7 @@ LOSSES: dict[str, PairSum] = {
 }
 
 
-def rows_of(keys: int) -> tuple[Rows, Rows, Tensor]:
+def rows_of(keys: int) -> tuple[LabelledEmbeddings, LabelledEmbeddings, Tensor]:
     """Anchors and keys as they come from a gather: tensors of their own, and both want a gradient."""
     rows = random_rows(keys, accents=8, speakers=32, dimensions=EMBEDDING)
     rows = rows._replace(embedding_NE=rows.embedding_NE.float())

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from accent.losses.contrastive import contrastive_loss
 from accent.losses.pair_blocks import anchor_blocks, sum_over_blocks
-from accent.losses.pairs import PairRule, Rows, pair_masks
+from accent.losses.pairs import LabelledEmbeddings, PairRule, pair_masks
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
 from tests.support.loss_rows import RULES, negatives_of, positives_of, random_rows, some
@@ -24,7 +24,7 @@ from tests.support.loss_rows import RULES, negatives_of, positives_of, random_ro
 OTHER_SPEAKER = PairRule("other_speaker")
 TILE = 4096
 
-PairSum = Callable[[Rows, Rows, Tensor, PairRule, int], Tensor]
+PairSum = Callable[[LabelledEmbeddings, LabelledEmbeddings, Tensor, PairRule, int], Tensor]
 LOSSES: dict[str, PairSum] = {
     "contrastive": lambda anchors, keys, t, rule, tile: contrastive_loss(anchors, keys, t, rule, tile).total,
     "batch_hard": lambda anchors, keys, t, rule, tile: triplet_loss(anchors, keys, 0.3, rule, tile)[0].total,
@@ -36,7 +36,7 @@ def temperature_of(value: float) -> Tensor:
     return torch.tensor([value], dtype=torch.float64)
 
 
-def squared_distances(rows: Rows, i: int) -> list[float]:
+def squared_distances(rows: LabelledEmbeddings, i: int) -> list[float]:
     return [(rows.embedding_NE[i] - z).pow(2).sum().item() for z in rows.embedding_NE]
 
 
@@ -143,7 +143,9 @@ def test_semi_hard_loss_equals_its_definition(rule: PairRule, seed: int) -> None
 def test_a_negative_exactly_as_far_as_the_positive_is_not_farther() -> None:
     embedding_NE = torch.tensor([[1.0, 0.0], [0.6, 0.8], [0.6, 0.8], [-1.0, 0.0]], dtype=torch.float64)
     label_N = torch.tensor([0, 0, 1, 1])
-    rows = Rows(embedding_NE, label_N, torch.arange(4), label_N, torch.arange(4), torch.ones(4, dtype=torch.bool))
+    rows = LabelledEmbeddings(
+        embedding_NE, label_N, torch.arange(4), label_N, torch.arange(4), torch.ones(4, dtype=torch.bool)
+    )
     loss, _ = semi_hard_loss(some(rows, slice(0, 1)), rows, 1.9, PairRule(), TILE)
     # The squared distances are 0.8 to the positive, and to the negatives 0.8 and 4.
     assert loss.total == 0
@@ -208,7 +210,7 @@ def test_without_gradient_none_is_computed() -> None:
     rows = random_rows(8)
     recorded: list[bool] = []
 
-    def watched(anchors: Rows, keys: Rows) -> tuple[Tensor, Tensor]:
+    def watched(anchors: LabelledEmbeddings, keys: LabelledEmbeddings) -> tuple[Tensor, Tensor]:
         recorded.append(torch.is_grad_enabled())
         return (anchors.embedding_NE @ keys.embedding_NE.T).sum(), anchors.valid_N.sum()
 

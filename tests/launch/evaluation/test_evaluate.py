@@ -56,7 +56,7 @@ def test_rows_come_in_sample_order_each_as_alone(shard_set, run):
     reader, embedder = ShardReader(shard_set), AccentEmbedder(model, feature_config)
     assert embeddings.dtype == np.float32 and len(embeddings) == 12
     for row, sample in enumerate(loader.numbers_N):
-        alone = embedder.hear_frames(reader.frames(int(sample))).embedding_E
+        alone = embedder.predict_frames(reader.frames(int(sample))).embedding_E
         np.testing.assert_allclose(embeddings[row], alone, atol=1e-5)
         assert accents[row] == shard_set.accents[labels[row]] == reader.metadata(int(sample))["accent"]
 
@@ -124,7 +124,7 @@ def test_the_archive_tells_the_truth_about_each_recording(result, run, shard_set
         metadata = reader.metadata(sample)
         if metadata["key"] not in row_of:
             continue
-        row, heard = row_of[metadata["key"]], embedder.hear_frames(reader.frames(sample))
+        row, heard = row_of[metadata["key"]], embedder.predict_frames(reader.frames(sample))
         np.testing.assert_allclose(archive["embeddings"][row], heard.embedding_E, atol=1e-5)
         np.testing.assert_allclose(archive["probabilities"][row], heard.probability_A, atol=1e-4)
         assert archive["speakers"][row] == metadata["speaker"] and archive["sex"][row] == metadata["sex"]

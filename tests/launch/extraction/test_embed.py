@@ -52,7 +52,7 @@ def test_a_folder_is_searched_at_any_depth_and_the_rest_goes_on(model, sounds, t
     assert archive["accent_names"].tolist() == list(ACCENTS)
     embedder = AccentEmbedder.load(model)
     for row, key in enumerate(archive["keys"]):
-        heard = embedder.hear_file(sounds / key)
+        heard = embedder.predict_file(sounds / key)
         assert (archive["embeddings"][row] == heard.embedding_E).all()
         assert (archive["probabilities"][row] == heard.probability_A).all()
     text = console.file.getvalue()

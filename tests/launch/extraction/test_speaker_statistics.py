@@ -148,8 +148,8 @@ def test_an_utterance_is_measured_against_all_recordings_of_its_speaker(shard_se
     together, alone = [], []
     for speaker in chosen:
         recordings = frames_of(shard_set, speaker)
-        together += [heard.embedding_E for heard in embedder.hear_voice(recordings)]
-        alone += [embedder.hear_frames(frames_TD).embedding_E for frames_TD in recordings]
+        together += [heard.embedding_E for heard in embedder.predict_voice(recordings)]
+        alone += [embedder.predict_frames(frames_TD).embedding_E for frames_TD in recordings]
     at = {int(sample): row for row, sample in enumerate(loader.numbers_N)}
     order = [at[int(sample)] for speaker in chosen for sample in EvaluationLoader(shard_set, [speaker]).numbers_N]
     # The table's median F0 comes from a histogram; all else is equal.
@@ -175,8 +175,8 @@ def test_a_loader_that_knows_no_speakers_is_refused_and_not_guessed_at(shard_set
 def test_other_recordings_of_the_speaker_have_no_say_unless_asked_for(mode, shard_set):
     recordings = frames_of(shard_set, "A1")[:3]
     embedder = AccentEmbedder(untrained(mode, shard_set), FeatureConfig())
-    for one, heard in zip(recordings, embedder.hear_voice(recordings), strict=True):
-        assert (heard.embedding_E == embedder.hear_frames(one).embedding_E).all()
+    for one, heard in zip(recordings, embedder.predict_voice(recordings), strict=True):
+        assert (heard.embedding_E == embedder.predict_frames(one).embedding_E).all()
 
 
 def test_a_voice_whose_every_value_is_halved_has_the_same_embeddings(shard_set):
@@ -184,6 +184,6 @@ def test_a_voice_whose_every_value_is_halved_has_the_same_embeddings(shard_set):
     # Halving is exact in float16, in which the features are stored; a shift is not.
     halved = [frames_TD * np.float32(0.5) for frames_TD in recordings]
     embedder = AccentEmbedder(untrained("speaker", shard_set), FeatureConfig())
-    here, there = (embedder.hear_voice(frames) for frames in (recordings, halved))
+    here, there = (embedder.predict_voice(frames) for frames in (recordings, halved))
     for one, other in zip(here, there, strict=True):
         np.testing.assert_allclose(one.embedding_E, other.embedding_E, atol=1e-4)

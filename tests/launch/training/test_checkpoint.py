@@ -18,8 +18,8 @@ from launch.training.checkpoint import (
     replace_folder,
     shard_set_fingerprint,
 )
-from launch.training.engines.engine import WholeCopies
-from launch.training.step_timer import StepClock
+from launch.training.engines.engine import DataParallelEngine
+from launch.training.step_timer import StepTimer
 from tests.support.small_runs import small_shards
 
 IDENTITY = {"configuration": {"model": {"layers": 2}, "seed": 0}, "shards": "a" * 64, "global_batch": 12}
@@ -32,7 +32,7 @@ class Small:
         runtime = start_runtime("cpu")
         torch.manual_seed(seed)
         self.module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
-        self.engine = WholeCopies(self.module, OptimizerConfig(lr=0.1), runtime, 1, StepClock())
+        self.engine = DataParallelEngine(self.module, OptimizerConfig(lr=0.1), runtime, 1, StepTimer())
         self.checkpoints = Checkpoints(folder, keep_last, identity, runtime)
 
     def step(self, number: int) -> torch.Tensor:

@@ -202,10 +202,10 @@ def _damaged_in_the_middle_of_a_step(rank: int) -> None:
 
 
 def test_a_batch_that_one_process_cannot_read_within_a_step_stops_all_after_the_step_before(shards, tmp_path):
-    with started(tmp_path, shards, "accumulation=2", sabotage=_damaged_in_the_middle_of_a_step) as ranks:
+    with started(tmp_path, shards, "gradient_accumulation_steps=2", sabotage=_damaged_in_the_middle_of_a_step) as ranks:
         assert ranks.wait() == [2, 2], ranks.printed()
         assert "accent: shard-000000.tar: sample 3 is damaged" in ranks.printed(0)
-    with started(tmp_path, shards, "accumulation=2") as ranks:
+    with started(tmp_path, shards, "gradient_accumulation_steps=2") as ranks:
         assert ranks.wait() == [0, 0], ranks.printed()
         assert "going on from step 3 of 12" in ranks.printed(0)
 

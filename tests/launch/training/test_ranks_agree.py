@@ -110,7 +110,7 @@ def test_a_run_that_moves_from_two_processes_to_one_and_to_four_ends_with_the_sa
 
 @pytest.mark.parametrize("stage", [0, 2])
 def test_accumulated_batches_and_their_clipped_gradient_mean_the_same_in_every_mode(shards, tmp_path, stage):
-    words = [*SMOOTH, "accumulation=2", "optimizer.grad_clip=0.5"]
+    words = [*SMOOTH, "gradient_accumulation_steps=2", "optimizer.grad_clip=0.5"]
     train(tmp_path / "one.yaml", tmp_path / "one", shards, *words)
     train(tmp_path / "two.yaml", tmp_path / "two", shards, *words, processes=2, zero_stage=stage)
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-6

@@ -3,26 +3,26 @@ import pytest
 import torch
 
 from accent.features.schema import N_COLUMNS
-from shards.loading.batch import Batch, Slot
+from shards.loading.batch import Batch, BatchBuffer
 
 
-def filled(slot: Slot, rows: int, long: int, value: float) -> Batch:
-    rectangle = slot.rectangle(rows, long)
-    rectangle.frames_BTD[:] = value
-    rectangle.valid_BT[:] = True
-    rectangle.phones_BT[:] = int(value)
-    rectangle.labels_4B[:] = np.arange(4)[:, None] + int(value)
-    return rectangle.batch
+def filled(buffer: BatchBuffer, rows: int, long: int, value: float) -> Batch:
+    view = buffer.view(rows, long)
+    view.frames_BTD[:] = value
+    view.valid_BT[:] = True
+    view.phones_BT[:] = int(value)
+    view.labels_4B[:] = np.arange(4)[:, None] + int(value)
+    return view.batch
 
 
 def test_what_is_written_to_a_slot_is_the_batch() -> None:
-    slot = Slot(3, 12)
-    rectangle = slot.rectangle(3, 4)
-    rectangle.frames_BTD[:] = np.arange(3 * 4 * N_COLUMNS).reshape(3, 4, N_COLUMNS) % 1000
-    rectangle.frames_BTD[1, 2, 7] = np.nan
-    rectangle.labels_4B[:] = np.arange(12).reshape(4, 3)
-    batch = rectangle.batch
-    np.testing.assert_array_equal(batch.frames_BTD.numpy(), rectangle.frames_BTD)
+    buffer = BatchBuffer(3, 12)
+    view = buffer.view(3, 4)
+    view.frames_BTD[:] = np.arange(3 * 4 * N_COLUMNS).reshape(3, 4, N_COLUMNS) % 1000
+    view.frames_BTD[1, 2, 7] = np.nan
+    view.labels_4B[:] = np.arange(12).reshape(4, 3)
+    batch = view.batch
+    np.testing.assert_array_equal(batch.frames_BTD.numpy(), view.frames_BTD)
     assert batch.frames_BTD[1, 2, 7].isnan()
     assert batch.accent_B.tolist() == [0, 1, 2]
     assert batch.speaker_B.tolist() == [3, 4, 5]
@@ -31,19 +31,19 @@ def test_what_is_written_to_a_slot_is_the_batch() -> None:
 
 
 def test_the_bytes_of_a_rectangle_are_its_frames_and_phones_in_order() -> None:
-    rectangle = Slot(2, 6).rectangle(2, 3)
+    view = BatchBuffer(2, 6).view(2, 3)
     stored_TD = np.random.default_rng(0).standard_normal((3, N_COLUMNS)).astype(np.float16)
-    rectangle.frame_bytes[stored_TD.nbytes :] = stored_TD.tobytes()
-    rectangle.phone_bytes[6:] = np.array([5, 6, 7], "<i2").tobytes()
-    np.testing.assert_array_equal(rectangle.batch.frames_BTD[1].numpy(), stored_TD)
-    assert rectangle.batch.phones_BT[1].tolist() == [5, 6, 7]
+    view.frame_bytes[stored_TD.nbytes :] = stored_TD.tobytes()
+    view.phone_bytes[6:] = np.array([5, 6, 7], "<i2").tobytes()
+    np.testing.assert_array_equal(view.batch.frames_BTD[1].numpy(), stored_TD)
+    assert view.batch.phones_BT[1].tolist() == [5, 6, 7]
 
 
 def test_an_invalid_row_weighs_nothing_and_divides_nothing_by_zero() -> None:
-    slot = Slot(2, 12)
-    filled(slot, 2, 6, 5)
-    slot.rectangle(2, 6).invalidate(1)
-    batch = slot.rectangle(2, 6).batch
+    buffer = BatchBuffer(2, 12)
+    filled(buffer, 2, 6, 5)
+    buffer.view(2, 6).invalidate(1)
+    batch = buffer.view(2, 6).batch
     assert batch.row_valid_B.tolist() == [True, False]
     assert batch.sample_B.tolist() == [8, -1]
     assert batch.valid_BT[1].tolist() == [True] + [False] * 5
@@ -53,17 +53,17 @@ def test_an_invalid_row_weighs_nothing_and_divides_nothing_by_zero() -> None:
 
 
 def test_the_types_are_those_promised() -> None:
-    batch = Slot(2, 8).rectangle(2, 4).batch
+    batch = BatchBuffer(2, 8).view(2, 4).batch
     types = [tensor.dtype for tensor in batch]
     assert types == [torch.float16, torch.bool, torch.int16, torch.int64, torch.int64, torch.int64, torch.int64]
     assert all(tensor.is_contiguous() for tensor in batch)
 
 
 def test_batches_of_any_shape_that_fits_use_the_same_memory() -> None:
-    slot = Slot(6, 24)
+    buffer = BatchBuffer(6, 24)
     places = set()
     for rows, long in ((6, 4), (1, 24), (2, 3), (6, 1), (6, 4)):
-        batch = filled(slot, rows, long, rows)
+        batch = filled(buffer, rows, long, rows)
         assert batch.frames_BTD.shape == (rows, long, N_COLUMNS)
         assert batch.valid_BT.shape == batch.phones_BT.shape == (rows, long)
         assert (batch.frames_BTD == rows).all()
@@ -74,14 +74,14 @@ def test_batches_of_any_shape_that_fits_use_the_same_memory() -> None:
 @pytest.mark.parametrize(("rows", "long"), [(5, 5), (7, 1), (0, 4), (4, 0)])
 def test_a_batch_that_does_not_fit_and_a_batch_of_nothing_are_refused(rows: int, long: int) -> None:
     with pytest.raises(ValueError, match=f"{rows} rows of {long} frames do not fit into 6 rows, 24 frames"):
-        Slot(6, 24).rectangle(rows, long)
+        BatchBuffer(6, 24).view(rows, long)
 
 
 def test_moving_a_batch_gives_a_copy_that_stays_also_on_the_same_device() -> None:
-    slot = Slot(2, 8)
-    batch = filled(slot, 2, 4, 1)
+    buffer = BatchBuffer(2, 8)
+    batch = filled(buffer, 2, 4, 1)
     copy = batch.to("cpu")
-    filled(slot, 2, 4, 9)
+    filled(buffer, 2, 4, 9)
     assert isinstance(copy, Batch)
     assert (batch.frames_BTD == 9).all()
     assert (copy.frames_BTD == 1).all() and copy.accent_B.tolist() == [1, 1] and copy.sample_B.tolist() == [4, 4]

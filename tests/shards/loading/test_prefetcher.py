@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from shards.loading.batch_reader import Steps
-from shards.loading.prefetcher import Ring
+from shards.loading.prefetcher import Prefetcher
 from shards.sampling.sampler import Rows
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
@@ -24,7 +24,7 @@ from tests.support.synthetic import make_shard_set
 
 @pytest.fixture(scope="module")
 def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
-    return make_shard_set(tmp_path_factory.mktemp("ring"), {"a": ["a0", "a1"], "b": ["b0"]}, 8, phones=True)
+    return make_shard_set(tmp_path_factory.mktemp("prefetcher"), {"a": ["a0", "a1"], "b": ["b0"]}, 8, phones=True)
 
 
 class TwoRows:
@@ -55,12 +55,12 @@ class Broken(TwoRows):
         return super().__call__(step)
 
 
-def ring_of(shard_set: ShardSet, workers: int, plan: type[TwoRows] = TwoRows) -> Ring:
-    return Ring(Steps(shard_set, plan(shard_set), None, True, "stop"), 2, 2 * 60, workers)
+def prefetcher_of(shard_set: ShardSet, workers: int, plan: type[TwoRows] = TwoRows) -> Prefetcher:
+    return Prefetcher(Steps(shard_set, plan(shard_set), None, True, "stop"), 2, 2 * 60, workers)
 
 
-def samples(ring: Ring, steps: range) -> list[int]:
-    return [int(batch.sample_B[0]) for batch in ring.batches(steps)]
+def samples(prefetcher: Prefetcher, steps: range) -> list[int]:
+    return [int(batch.sample_B[0]) for batch in prefetcher.batches(steps)]
 
 
 def our_threads() -> set[threading.Thread]:
@@ -80,8 +80,8 @@ def no_thread_outlives_its_ring() -> Iterator[None]:
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
 def test_batches_come_in_order_whoever_is_quicker(shard_set: ShardSet, workers: int) -> None:
-    ring, reader = ring_of(shard_set, workers, Late), ShardReader(shard_set)
-    for step, batch in enumerate(ring.batches(range(20))):
+    prefetcher, reader = prefetcher_of(shard_set, workers, Late), ShardReader(shard_set)
+    for step, batch in enumerate(prefetcher.batches(range(20))):
         assert batch.sample_B.tolist() == [step, step + 1]
         for row, number in enumerate(batch.sample_B.tolist()):
             frames_TD = batch.frames_BTD[row][batch.valid_BT[row]].numpy()
@@ -91,17 +91,17 @@ def test_batches_come_in_order_whoever_is_quicker(shard_set: ShardSet, workers: 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_memory_is_allocated_once_and_threads_are_started_once(shard_set: ShardSet, workers: int) -> None:
-    ring, before = ring_of(shard_set, workers), our_threads()
+    prefetcher, before = prefetcher_of(shard_set, workers), our_threads()
     places, threads = set[int](), set[threading.Thread]()
     for _ in range(5):
-        places |= {batch.frames_BTD.data_ptr() for batch in ring.batches(range(24))}
+        places |= {batch.frames_BTD.data_ptr() for batch in prefetcher.batches(range(24))}
         threads |= our_threads() - before
     assert 1 <= len(places) <= 2 * workers + 2
     assert len(threads) <= workers
 
 
 def test_a_batch_is_not_touched_before_the_next_is_asked_for(shard_set: ShardSet) -> None:
-    for batch in ring_of(shard_set, 2).batches(range(30)):
+    for batch in prefetcher_of(shard_set, 2).batches(range(30)):
         before = batch.to("cpu")
         time.sleep(0.003)
         assert all(one.numpy().tobytes() == other.numpy().tobytes() for one, other in zip(before, batch, strict=True))
@@ -109,41 +109,41 @@ def test_a_batch_is_not_touched_before_the_next_is_asked_for(shard_set: ShardSet
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_two_iterators_at_once_do_not_disturb_each_other(shard_set: ShardSet, workers: int) -> None:
-    ring = ring_of(shard_set, workers)
-    for one, other in zip(ring.batches(range(20)), ring.batches(range(3, 23)), strict=True):
+    prefetcher = prefetcher_of(shard_set, workers)
+    for one, other in zip(prefetcher.batches(range(20)), prefetcher.batches(range(3, 23)), strict=True):
         assert int(other.sample_B[0]) == (int(one.sample_B[0]) + 3) % 24
         assert one.frames_BTD.data_ptr() != other.frames_BTD.data_ptr()
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_iterator_given_up_leaves_the_ring_usable(shard_set: ShardSet, workers: int) -> None:
-    ring = ring_of(shard_set, workers, Late)
+    prefetcher = prefetcher_of(shard_set, workers, Late)
     for taken in range(6):
-        batches = ring.batches(range(100))
+        batches = prefetcher.batches(range(100))
         for _ in range(taken):
             next(batches)
         batches.close()
-        assert samples(ring, range(7, 12)) == [7, 8, 9, 10, 11]
+        assert samples(prefetcher, range(7, 12)) == [7, 8, 9, 10, 11]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_fault_in_a_thread_is_raised_at_its_turn_as_what_it_is(shard_set: ShardSet, workers: int) -> None:
-    ring = ring_of(shard_set, workers, Broken)
-    batches = ring.batches(range(10))
+    prefetcher = prefetcher_of(shard_set, workers, Broken)
+    batches = prefetcher.batches(range(10))
     assert [int(next(batches).sample_B[0]) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ZeroDivisionError, match="a fault of ours"):
         next(batches)
-    assert samples(ring, range(4, 8)) == [4, 5, 6, 7]
+    assert samples(prefetcher, range(4, 8)) == [4, 5, 6, 7]
 
 
 def test_threads_end_with_their_ring(shard_set: ShardSet) -> None:
     descriptors, before = len(os.listdir("/proc/self/fd")), our_threads()
-    ring = ring_of(shard_set, 3)
-    batches = ring.batches(range(24))
+    prefetcher = prefetcher_of(shard_set, 3)
+    batches = prefetcher.batches(range(24))
     next(batches)
     started = our_threads() - before
     assert started
-    del ring, batches
+    del prefetcher, batches
     gc.collect()
     for thread in started:
         thread.join(10)
@@ -152,14 +152,14 @@ def test_threads_end_with_their_ring(shard_set: ShardSet) -> None:
 
 
 def test_a_ring_can_be_copied_pickled_and_used_after_a_fork(shard_set: ShardSet) -> None:
-    ring = ring_of(shard_set, 2)
-    expected = samples(ring, range(9))
-    for other in (copy.copy(ring), pickle.loads(pickle.dumps(ring))):
+    prefetcher = prefetcher_of(shard_set, 2)
+    expected = samples(prefetcher, range(9))
+    for other in (copy.copy(prefetcher), pickle.loads(pickle.dumps(prefetcher))):
         assert samples(other, range(9)) == expected
     child = os.fork()
     if child == 0:
         # A test in a forked process must never come back into pytest.
-        os._exit(0 if samples(ring, range(9)) == expected else 1)
+        os._exit(0 if samples(prefetcher, range(9)) == expected else 1)
     deadline = time.monotonic() + 20
     while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
         if time.monotonic() > deadline:
@@ -206,11 +206,11 @@ def test_a_program_that_is_stopped_in_the_middle_leaves_at_once_and_nothing_behi
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_slot_is_not_read_into_before_the_gpu_has_its_copy(shard_set: ShardSet) -> None:
-    ring, reader = ring_of(shard_set, 2), ShardReader(shard_set)
+    prefetcher, reader = prefetcher_of(shard_set, 2), ShardReader(shard_set)
     copies = []
-    for batch in ring.batches(range(24)):
+    for batch in prefetcher.batches(range(24)):
         assert batch.frames_BTD.is_pinned() and batch.sample_B.is_pinned()
-        # Work enough in the stream that the copy comes late; without the event the slot would be overwritten first.
+        # Work enough in the stream that the copy comes late; without the event the buffer would be overwritten first.
         torch.cuda._sleep(20_000_000)
         copies.append(batch.to("cuda", non_blocking=True))
     for step, batch in enumerate(copies):

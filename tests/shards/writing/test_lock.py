@@ -8,9 +8,9 @@ import pytest
 
 from accent.errors import AccentError
 from shards.writing.lock import LOCK_NAME, lock_name, locked
-from shards.writing.partition import Share
+from shards.writing.partition import Partition
 
-WHOLE = Share()
+WHOLE = Partition()
 
 
 # A lock belongs to the open file, so a second one in this process counts as another's.
@@ -18,10 +18,10 @@ WHOLE = Share()
     ("one", "other"),
     [
         (WHOLE, WHOLE),
-        (Share(2, 3), Share(2, 3)),
-        (WHOLE, Share(1, 3)),
-        (Share(1, 3), WHOLE),
-        (Share(1, 3), Share(2, 4)),
+        (Partition(2, 3), Partition(2, 3)),
+        (WHOLE, Partition(1, 3)),
+        (Partition(1, 3), WHOLE),
+        (Partition(1, 3), Partition(2, 4)),
     ],
     ids=str,
 )
@@ -38,22 +38,22 @@ def test_two_processes_cannot_make_the_same_shards(tmp_path, one, other):
 def test_parts_of_the_same_count_are_made_at_the_same_time(tmp_path):
     with ExitStack() as stack:
         for number in range(1, 6):
-            stack.enter_context(locked(tmp_path, Share(number, 5)))
+            stack.enter_context(locked(tmp_path, Partition(number, 5)))
         assert len(os.listdir(tmp_path)) == 5
     assert os.listdir(tmp_path) == []
 
 
 def test_the_line_names_the_part(tmp_path):
     with (
-        locked(tmp_path, Share(3, 16)),
+        locked(tmp_path, Partition(3, 16)),
         pytest.raises(AccentError, match=f"^{tmp_path}: another process is writing part 3/16 of it there"),
         locked(tmp_path),
     ):
         pass
 
 
-@pytest.mark.parametrize("left", [WHOLE, Share(1, 3), Share(2, 5)], ids=str)
-@pytest.mark.parametrize("share", [WHOLE, Share(2, 5)], ids=str)
+@pytest.mark.parametrize("left", [WHOLE, Partition(1, 3), Partition(2, 5)], ids=str)
+@pytest.mark.parametrize("share", [WHOLE, Partition(2, 5)], ids=str)
 def test_a_lock_left_by_a_dead_process_does_not_hold(tmp_path, left, share):
     (tmp_path / lock_name(left)).touch()
     with locked(tmp_path, share):

@@ -13,7 +13,7 @@ from accent.features.config import FeatureConfig
 from shards.writing import resume as unfinished
 from shards.writing.lock import locked
 from shards.writing.merge import merge
-from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Share
+from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Partition
 from tests.conftest import REPOSITORY
 from tests.support.dying import in_a_child
 from tests.support.recorded_pool import hashes, use_recorded_results
@@ -52,12 +52,12 @@ def whole(corpus, tmp_path_factory):
 
 
 def _make(corpus, folder, number, count=COUNT):
-    return FeatureProcessor(corpus, folder, CONFIG, workers=1).process_part(Share(number, count))
+    return FeatureProcessor(corpus, folder, CONFIG, workers=1).process_part(Partition(number, count))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 9])
 def test_every_shard_is_in_exactly_one_part(count):
-    shares = [Share(number, count) for number in range(1, count + 1)]
+    shares = [Partition(number, count) for number in range(1, count + 1)]
     assert sorted(itertools.chain.from_iterable(share.of(7) for share in shares)) == list(range(7))
     sizes = [len(share.of(7)) for share in shares]
     assert max(sizes) - min(sizes) <= 1
@@ -66,7 +66,7 @@ def test_every_shard_is_in_exactly_one_part(count):
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "/", "a/b", "1/0", "-1/3", "1/2/3"])
 def test_a_part_that_does_not_exist_is_one_line(text):
     with pytest.raises(AccentError, match=f"--part {text}: "):
-        Share.parse(text)
+        Partition.parse(text)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 3)))[::2])
@@ -135,7 +135,7 @@ def test_there_is_nothing_to_merge_where_nothing_was_begun(tmp_path, make):
 
 def test_nothing_is_merged_while_a_part_is_being_made(corpus, tmp_path):
     _make(corpus, tmp_path, 1)
-    with locked(tmp_path, Share(2, 3)):
+    with locked(tmp_path, Partition(2, 3)):
         with pytest.raises(AccentError, match="writing part 2/3"):
             merge(tmp_path)
         with pytest.raises(AccentError, match="writing part 2/3"):
@@ -171,7 +171,7 @@ def test_another_configuration_on_another_machine_is_refused(corpus, tmp_path):
     _make(corpus, tmp_path, 1)
     other = FeaturizeConfig(features=FeatureConfig(pitch_ceiling_hz=500), samples_per_shard=2)
     with pytest.raises(AccentError, match=r"features\.pitch_ceiling_hz is 600.0 there and 500"):
-        FeatureProcessor(corpus, tmp_path, other).process_part(Share(2, 3))
+        FeatureProcessor(corpus, tmp_path, other).process_part(Partition(2, 3))
 
 
 @pytest.mark.parametrize("hard_links", [True, False])
@@ -216,9 +216,9 @@ def test_wherever_a_part_or_the_merging_dies_the_next_one_gives_the_same_bytes(c
 
 SCRIPT = """
 import sys
-from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Share
+from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Partition
 config = FeaturizeConfig(samples_per_shard=2)
-FeatureProcessor(sys.argv[1], sys.argv[2], config, workers=1).process_part(Share.parse(sys.argv[3]))
+FeatureProcessor(sys.argv[1], sys.argv[2], config, workers=1).process_part(Partition.parse(sys.argv[3]))
 """
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from accent.features.schema import N_COLUMNS
 from shards.shard_set.manifest import INDEX_DTYPE, ShardEntry, ShardSet
 from shards.shard_set.statistics import Moments
-from shards.writing.shard_record import Labels, Part, assemble, load_parts, save_part, shard_name
+from shards.writing.shard_record import Labels, ShardRecord, assemble, load_parts, save_part, shard_name
 
 
-def _part(root, number: int) -> Part:
+def _part(root, number: int) -> ShardRecord:
     """A shard of two samples by two speakers; of the shard itself there is only a file of the right size."""
     (root / ".parts").mkdir(exist_ok=True)
     (root / shard_name(number)).write_bytes(b"tar")
@@ -18,7 +18,7 @@ def _part(root, number: int) -> Part:
     labels = tuple(Labels(name, "A", "p", "c", None, None) for name in ("a", f"b{number}"))
     moments = {one.speaker: Moments.of(frames_TD + place) for place, one in enumerate(labels)}
     rows = np.ones(2, INDEX_DTYPE)
-    return Part(number, ShardEntry(shard_name(number), 3, "", 2), rows, labels, moments, ())
+    return ShardRecord(number, ShardEntry(shard_name(number), 3, "", 2), rows, labels, moments, ())
 
 
 def _assembled(root, parts) -> ShardSet:
@@ -28,7 +28,7 @@ def _assembled(root, parts) -> ShardSet:
 
 def test_a_record_comes_back_bit_for_bit(tmp_path):
     part = _part(tmp_path, 0)
-    again = Part.from_npz(part.to_npz())
+    again = ShardRecord.from_npz(part.to_npz())
     assert (again.number, again.entry, again.labels, again.refused) == (0, part.entry, part.labels, ())
     assert again.rows.tobytes() == part.rows.tobytes() and again.rows.dtype == INDEX_DTYPE
     for name, moments in part.moments.items():
@@ -37,7 +37,7 @@ def test_a_record_comes_back_bit_for_bit(tmp_path):
 
 
 def test_a_speakers_moments_do_not_hold_the_whole_record_in_memory(tmp_path):
-    moments = Part.from_npz(_part(tmp_path, 0).to_npz()).moments["a"]
+    moments = ShardRecord.from_npz(_part(tmp_path, 0).to_npz()).moments["a"]
     assert all(values.base is None for values in vars(moments).values())
 
 

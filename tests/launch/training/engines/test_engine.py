@@ -10,9 +10,9 @@ from torch import nn
 from launch.run_config import OptimizerConfig
 from launch.runtime.precision import LossScale
 from launch.runtime.start import start_runtime
-from launch.training.engines.engine import WholeCopies, poisoned
+from launch.training.engines.engine import DataParallelEngine, nan_if_not_finite
 from launch.training.module import TrainingOutput
-from launch.training.step_timer import StepClock
+from launch.training.step_timer import StepTimer
 
 
 class Rows(NamedTuple):
@@ -32,23 +32,25 @@ class Line(nn.Module):
         return TrainingOutput(self.linear(rows.x_BD).square().mean(), {}, torch.ones(1))
 
 
-def make_engine(accumulation: int = 1, precision: str = "no", grad_clip: float = 1e9, epsilon: float = 1.0):
+def make_engine(
+    gradient_accumulation_steps: int = 1, precision: str = "no", grad_clip: float = 1e9, epsilon: float = 1.0
+):
     # With so large an epsilon a step of AdamW is nearly proportional to the gradient.
     torch.manual_seed(0)
     config = OptimizerConfig(grad_clip=grad_clip, epsilon=epsilon, weight_decay=0.0)
-    return WholeCopies(Line(), config, start_runtime("cpu", precision), accumulation, StepClock())
+    return DataParallelEngine(Line(), config, start_runtime("cpu", precision), gradient_accumulation_steps, StepTimer())
 
 
 def rows(seed: int, scale: float = 1.0) -> Rows:
     return Rows(scale * torch.randn(6, 4, generator=torch.Generator().manual_seed(seed)))
 
 
-def weight(engine: WholeCopies) -> torch.Tensor:
+def weight(engine: DataParallelEngine) -> torch.Tensor:
     return engine.module.linear.weight.detach().clone()
 
 
 def test_two_accumulated_batches_step_like_one_that_holds_both():
-    both, whole = make_engine(accumulation=2), make_engine()
+    both, whole = make_engine(gradient_accumulation_steps=2), make_engine()
     both.accumulate(rows(1), last=False)
     both.accumulate(rows(2), last=True)
     whole.accumulate(Rows(torch.cat([rows(1).x_BD, rows(2).x_BD])), last=True)
@@ -90,8 +92,8 @@ def test_an_infinite_loss_with_a_finite_gradient_is_left_out_too():
     x = torch.ones(1, requires_grad=True)
     loss = x.sum() + torch.inf
     assert torch.autograd.grad(loss, x)[0].isfinite()
-    assert torch.autograd.grad(poisoned(x.sum() + torch.inf), x)[0].isnan()
-    assert torch.autograd.grad(poisoned(3 * x.sum()), x)[0] == 3
+    assert torch.autograd.grad(nan_if_not_finite(x.sum() + torch.inf), x)[0].isnan()
+    assert torch.autograd.grad(nan_if_not_finite(3 * x.sum()), x)[0] == 3
 
 
 def test_an_overflow_halves_the_scale_and_the_next_step_counts():
@@ -130,7 +132,7 @@ def test_the_scale_of_the_global_batch_does_not_know_how_many_share_it():
 
 
 def test_the_clock_adds_parts_up_and_begins_anew():
-    clock = StepClock()
+    clock = StepTimer()
     for _ in range(2):
         with clock.part("forward"):
             pass
