@@ -96,18 +96,18 @@ def test_a_run_killed_while_it_deletes_an_old_checkpoint_leaves_none_that_is_tor
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000030"]
 
 
-@pytest.mark.parametrize("broken", ["engine.save_file", "engine.torch.save", "checkpoint.replace_folder"])
+@pytest.mark.parametrize("broken", ["engines.engine.save_file", "engines.engine.torch.save", "checkpoint.replace_folder"])
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monkeypatch, broken):
     small = Small(tmp_path)
     small.step(0)
     small.save(10)
 
     def full(*_: object, **__: object) -> None:
-        if broken == "engine.torch.save":
+        if broken == "engines.engine.torch.save":
             raise RuntimeError("[enforce fail at inline_container.cc:672] . No space left on device\nframe #0")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"launch.{broken}", full)
+    monkeypatch.setattr(f"launch.training.{broken}", full)
     small.step(1)
     with pytest.raises(AccentError, match=r"No space left on device.*the last good one is .*step_00000010"):
         small.save(20)

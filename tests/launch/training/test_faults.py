@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from launch.training.run.engines import engine
+from launch.training.engines import engine
 
 from accent.errors import AccentError
 from accent.losses import AccentObjective
