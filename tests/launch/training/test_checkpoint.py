@@ -96,7 +96,9 @@ def test_a_run_killed_while_it_deletes_an_old_checkpoint_leaves_none_that_is_tor
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000030"]
 
 
-@pytest.mark.parametrize("broken", ["engines.engine.save_file", "engines.engine.torch.save", "checkpoint.replace_folder"])
+@pytest.mark.parametrize(
+    "broken", ["engines.engine.save_file", "engines.engine.torch.save", "checkpoint.replace_folder"]
+)
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monkeypatch, broken):
     small = Small(tmp_path)
     small.step(0)

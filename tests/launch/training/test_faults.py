@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from launch.training.engines import engine
 
 from accent.errors import AccentError
 from accent.losses import AccentObjective
 from launch.run_config import write_config
+from launch.training.engines import engine
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from tests.support.ranks import Ranks
 from tests.support.small_runs import assert_same_weights, last_weights, launch_several, small_config
