@@ -1,9 +1,10 @@
-"""Configurations are frozen dataclasses; this module fills them from YAML, mappings and `key=value` words.
+"""Configurations are frozen dataclasses; this module fills them from YAML, mappings and `key=value` overrides.
 
-OmegaConf does the merging and the type checks.  What is added here: presets, and errors of one line that name the key
-and what is allowed instead of a library's traceback.  Cost: a few milliseconds a configuration.
+OmegaConf merges and checks the types.  Added here: text stays as it is written, presets, renamed keys, and errors of
+one line that name the key and what is allowed.  Cost: a few milliseconds a configuration.
 """
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -18,6 +19,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from yaml import YAMLError
 
 from accent.errors import AccentError
+from accent.typed_yaml import field_hint, parse_file, parse_word
 
 Config = TypeVar("Config")
 
@@ -34,18 +36,23 @@ def load(kind: type[Config], source: Path | Mapping[str, Any] | None = None, ove
         An instance of `kind`.
 
     Raises:
-        AccentError: a missing file, an unknown key, a wrong type or an impossible value; the line names the key.
+        AccentError: a missing file, an unknown or renamed key, a wrong type or an impossible value; the line names the
+            key.
 
-    A dataclass with an attribute `PRESETS` (name -> mapping) and a field `preset` starts from the named preset.
+    Where a field holds text (`str`, lists and tuples of it, a `Literal` of strings), values stay as they are written:
+    `speakers=[001, NO]` gives "001" and "NO".
+
+    A dataclass may have two class variables: `PRESETS` (name -> mapping) beside a field `preset`, which starts from the
+    preset it names; and `RENAMED` (old key -> new key), whose old keys are refused with the new ones.
     """
     where = str(source) if isinstance(source, Path) else "configuration"
     try:
-        given = OmegaConf.create(_read(source))
-        given.merge_with_dotlist(_checked_words(overrides))
-        plain = OmegaConf.to_container(given, resolve=True)
-        if not isinstance(plain, dict):
-            raise AccentError(f"{where}: a configuration is a mapping of keys to values, not a {type(plain).__name__}")
-        values = _with_presets(kind, {str(key): value for key, value in plain.items()}, "")
+        given = _read(kind, source)
+        for word in overrides:
+            _apply(kind, given, word)
+        _refuse_renamed(kind, given, "")
+        plain = OmegaConf.to_container(OmegaConf.create(given), resolve=True)
+        values = _with_presets(kind, plain, "")  # type: ignore[arg-type]
         merged = OmegaConf.merge(OmegaConf.structured(kind), values)
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
     except (ConfigKeyError, ConfigAttributeError) as error:
@@ -71,21 +78,69 @@ def fingerprint(config: Any) -> str:
     return hashlib.sha256(json.dumps(to_mapping(config), sort_keys=True).encode()).hexdigest()
 
 
-def _read(source: Path | Mapping[str, Any] | None) -> Any:
+def flatten(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings as one, with dots in the keys.
+
+    >>> flatten({"run": "a", "batch": {"workers": 2}})
+    {'run': 'a', 'batch.workers': 2}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{inner}": held for inner, held in flatten(value).items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def _read(kind: type, source: Path | Mapping[str, Any] | None) -> dict[str, Any]:
     if source is None:
         return {}
     if isinstance(source, Mapping):
-        return dict(source)
+        return copy.deepcopy(dict(source))
     if not source.is_file():
         raise AccentError(f"{source}: no such configuration file")
-    return OmegaConf.load(source)
+    values = parse_file(source.read_text(encoding="utf-8"), kind)
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise AccentError(f"{source}: a configuration is a mapping of keys to values, not a {type(values).__name__}")
+    return values
 
 
-def _checked_words(words: Sequence[str]) -> list[str]:
-    for word in words:
-        if not re.match(r"[A-Za-z_][\w.]*=", word):
-            raise AccentError(f"'{word}': an override is written key=value, for example optimizer.lr=3e-4")
-    return list(words)
+def _apply(kind: type, given: dict[str, Any], word: str) -> None:
+    """Set the value that a word `section.key=value` gives."""
+    if not re.match(r"[A-Za-z_][\w.]*=", word):
+        raise AccentError(f"'{word}': an override is written key=value, for example optimizer.lr=3e-4")
+    name, _, text = word.partition("=")
+    *sections, key = name.split(".")
+    section = given
+    for one in sections:
+        if not isinstance(section.get(one), dict):
+            section[one] = {}
+        section = section[one]
+    value = parse_word(text, field_hint(kind, name))
+    known = section.get(key)
+    section[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(old[key], new[key])
+        for key in old.keys() & new.keys()
+        if isinstance(old[key], dict) and isinstance(new[key], dict)
+    }
+    return {**old, **new, **both}
+
+
+def _refuse_renamed(kind: type, given: Mapping[str, Any], path: str) -> None:
+    renamed: Mapping[str, str] = getattr(kind, "RENAMED", {})
+    for key in given:
+        if key in renamed:
+            raise AccentError(f"'{path}{key}' is called '{path}{renamed[key]}' now; use that name")
+        section = field_hint(kind, key)
+        if isinstance(given[key], Mapping) and isinstance(section, type) and dataclasses.is_dataclass(section):
+            _refuse_renamed(section, given[key], f"{path}{key}.")
 
 
 def _with_presets(kind: type, given: dict[str, Any], path: str) -> dict[str, Any]:

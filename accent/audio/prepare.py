@@ -25,7 +25,7 @@ from accent.dsp.butterworth import butterworth, zero_phase
 from accent.dsp.casts import scaled_with_sum
 from accent.dsp.loudness import ABSOLUTE_GATE_LUFS, frame_levels, integrated_loudness
 from accent.errors import AccentError
-from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
+from accent.grid import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 
 SILENCE_DBFS = -70.0
 """A recording whose loudest 25 ms stay under this level is silent (also the absolute gate of BS.1770, in LUFS)."""

@@ -56,7 +56,8 @@ class _ForgivingCache(caching.FunctionCache):
 @functools.cache
 def _hash_of_all_kernels() -> str:
     dsp = Path(__file__).parent
-    sources = [*sorted(dsp.glob("*.py")), *sorted((dsp.parent / "features" / "kernels").glob("*.py"))]
+    kernels = dsp.parent / "features" / "kernels"
+    sources = [*sorted(dsp.glob("*.py")), *sorted(kernels.glob("*.py")), dsp.parent / "grid.py"]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from accent.dsp.butterworth import Biquad, BiquadPair, filter_in_place
 from accent.dsp.compile import kernel
-from accent.features.schema import HOP
+from accent.grid import HOP
 
 LEVEL_WINDOW = 400
 """Samples of the window that measures a frame's level: 25 ms."""

@@ -1,7 +1,6 @@
-"""What every analysis shares: resampling below 16 kHz on the same grid, and which frames hold no sound at all.
+"""Resampling below 16 kHz on the same grid of 10 ms.
 
-Cost: the resampling is two FFTs of the sound's length, 0.08 ms a second of sound forwards and 0.05 back; several rates
-share the one forwards.
+Cost: one FFT of the sound's length, shared by all rates, and one back for each rate.
 
 Shape legend: N samples, T frames.
 """
@@ -12,15 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.fft
 
-from accent.dsp.silence import frames_without_change
-from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
+from accent.grid import FRAMES_PER_SECOND, HOP
 
 WRAP_GUARD = 1600
 """Zeros after the sound before resampling (0.1 s), so that the ringing of its ends does not wrap round into it."""
 WALL_HZ = 50.0
 """Width of the resampler's wall, from full pass down to nothing at the new Nyquist frequency."""
-NO_SOUND = 1e-7
-"""Share of the recording's peak (-140 dB) up to which a change between two samples is rounding, not a quiet sound."""
 
 
 def brick_wall_resample(samples_N: np.ndarray, rate_to: int) -> np.ndarray:
@@ -71,25 +67,3 @@ def brick_wall_resample_to_rates(samples_N: np.ndarray, rates_to: Sequence[int])
         spectrum[foot:top] = under_wall
         resampled.append(part[: len(samples_N) * hop_to // HOP])
     return resampled
-
-
-def without_sound(samples_N: np.ndarray, window_seconds: float) -> np.ndarray:
-    """Tell the frames whose analysis window holds digital silence only: zeros, or a constant offset.
-
-    Praat would answer with numbers of rounding errors there; the features are undefined instead.
-
-    Args:
-        samples_N: sound at 16 kHz.
-        window_seconds: physical length of the analysis window.  Its two ends weigh nothing and do not belong to it.
-
-    Returns:
-        `[T]` bool.
-
-    Cost: 0.003 ms a second of sound.
-    """
-    peak = max(samples_N.max(initial=0.0), -samples_N.min(initial=0.0))
-    half = math.ceil(window_seconds / 2 * SAMPLE_RATE) - 1
-    silent_T: np.ndarray = frames_without_change(
-        np.ascontiguousarray(samples_N, dtype=np.float64), HOP, half, NO_SOUND * peak
-    )
-    return silent_T

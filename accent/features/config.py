@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from accent.audio.prepare import AudioConfig
-from accent.features.schema import FRAMES_PER_SECOND, SAMPLE_RATE
+from accent.grid import FRAMES_PER_SECOND, SAMPLE_RATE
 
 
 @dataclass(frozen=True)

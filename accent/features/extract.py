@@ -15,8 +15,9 @@ from accent.audio.prepare import AudioConfig, Speech, prepare_speech
 from accent.features.backend import Backend
 from accent.features.config import FeatureConfig
 from accent.features.phones import phone_ids_on_grid
-from accent.features.schema import N_COLUMNS, SAMPLE_RATE
+from accent.features.schema import N_COLUMNS
 from accent.features.utterance import utterance_features
+from accent.grid import SAMPLE_RATE
 
 BACKENDS: Mapping[str, str] = {
     "numba": "accent.features.kernels.backend",

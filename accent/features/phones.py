@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from accent.errors import AccentError
-from accent.features.schema import FRAMES_PER_SECOND
+from accent.grid import FRAMES_PER_SECOND
 
 # fmt: off
 VOWELS: tuple[str, ...] = (

@@ -7,12 +7,6 @@ backend, and one encoder in `accent.model.families`.
 
 from dataclasses import dataclass
 
-SAMPLE_RATE = 16_000
-"""Hz; everything after decoding runs at this rate."""
-HOP = 160
-"""Samples between frames: 10 ms."""
-FRAMES_PER_SECOND = SAMPLE_RATE // HOP
-
 N_MELS = 80
 N_MFCC = 20
 N_CHROMA = 12

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.inference.embedder import save_model
+from accent.keyed_random import step_seed
 from accent.losses.objective import AccentObjective
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.extraction.speaker_statistics import voices_for
@@ -365,8 +365,3 @@ def _fetch(batches: Iterator[Batch]) -> _Fetched:
     except AccentError as error:
         batch, fault = None, error
     return _Fetched(batch, time.perf_counter() - began, fault)
-
-
-def step_seed(seed: int, batch: int, rank: int) -> int:
-    """Return the seed of one process's random numbers at one batch, which is a step unless several are accumulated."""
-    return int(np.random.SeedSequence([seed, batch, rank]).generate_state(1, np.uint64)[0] >> 1)

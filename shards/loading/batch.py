@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from accent.features.schema import N_COLUMNS
-from shards.sampling.decks import NO_SAMPLE
+from shards.sampling.sampler import NO_SAMPLE
 
 UNKNOWN_PHONE = -1
 """Phone of padding and of frames without an alignment."""

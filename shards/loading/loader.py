@@ -24,8 +24,9 @@ from accent.errors import AccentError
 from shards.loading.batch import Batch
 from shards.loading.batch_reader import Steps
 from shards.loading.prefetcher import Prefetcher
-from shards.sampling.decks import BatchShape, Decks, build_decks, evaluation_batches, padding_of_crops
-from shards.sampling.sampler import EvaluationSampler, Rows, TrainingSampler
+from shards.sampling.by_length import evaluation_batches
+from shards.sampling.decks import BatchShape, Decks, build_decks
+from shards.sampling.sampler import EvaluationSampler, Rows, TrainingSampler, padding_of_crops
 from shards.sampling.shared_prompts import find_shared_prompts
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader

@@ -40,16 +40,23 @@ Shape legend: N samples, A accents, B rows of the global batch = P accents x S s
 """
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from math import lcm
 
 import numpy as np
 
+from accent.keyed_random import permutation
 from shards.sampling.shared_prompts import SharedPrompts
 
-NO_SAMPLE = -1
-"""Sample number of an invalid row: a row that only makes every rank's batch the same size."""
-_ACCENTS, _SPEAKERS, _UTTERANCES, _CROPS, _PROMPTS = range(5)
-"""What a random number is for: part of its key."""
+
+class Purpose(IntEnum):
+    """What a random number is for: part of its key."""
+
+    ACCENTS = 0
+    SPEAKERS = 1
+    UTTERANCES = 2
+    CROPS = 3
+    PROMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -146,12 +153,12 @@ def training_rows(step: int, decks: Decks, shape: BatchShape, seed: int) -> np.n
     if shape.accents > len(decks.accents_A):
         raise ValueError(f"{shape.accents} different accents cannot be drawn from {len(decks.accents_A)}")
     rows = []
-    for accent_place, accent_visit in _draw(decks, seed, _ACCENTS, 0, len(decks.accents_A), shape.accents, step):
+    for accent_place, accent_visit in _draw(decks, seed, Purpose.ACCENTS, 0, len(decks.accents_A), shape.accents, step):
         accent = int(decks.accents_A[accent_place])
         speakers_S = decks.speakers[accent]
         # An accent with S / 2 speakers meets each twice a step: then 2 K utterances must not repeat, not just K.
         times = shape.speakers // len(speakers_S) if shape.speakers % len(speakers_S) == 0 else 1
-        drawn = _draw(decks, seed, _SPEAKERS, accent, len(speakers_S), shape.speakers, accent_visit)
+        drawn = _draw(decks, seed, Purpose.SPEAKERS, accent, len(speakers_S), shape.speakers, accent_visit)
         if decks.shared is not None:
             prompts_M, visits_M = _draw_prompts(decks, decks.shared, seed, accent, shape.utterances, accent_visit)
             # A speaker who comes several times at this visit takes another of its readings each time, if it has one.
@@ -160,7 +167,9 @@ def training_rows(step: int, decks: Decks, shape: BatchShape, seed: int) -> np.n
             speaker = int(speakers_S[speaker_place])
             samples_N = decks.samples[speaker]
             first = speaker_visit * shape.utterances
-            places = _sequence(decks, seed, _UTTERANCES, speaker, len(samples_N), shape.utterances * times, first)
+            places = _sequence(
+                decks, seed, Purpose.UTTERANCES, speaker, len(samples_N), shape.utterances * times, first
+            )
             drawn_K = samples_N[places[: shape.utterances]]
             if decks.shared is not None:
                 turns_M = visits_M * turns + speaker_visit % turns
@@ -169,113 +178,13 @@ def training_rows(step: int, decks: Decks, shape: BatchShape, seed: int) -> np.n
     return np.concatenate(rows)
 
 
-def rank_share(rows_B: np.ndarray, rank: int, world_size: int) -> np.ndarray:
-    """Return one process's contiguous share of the global batch.
-
-    Args:
-        rows_B: the rows of the global batch, whatever they hold.
-        rank: which process.
-        world_size: how many processes; it must divide B.
-
-    Returns:
-        B / world_size rows.
-
-    Raises:
-        ValueError: the rows cannot be shared equally.
-    """
-    share, rest = divmod(len(rows_B), world_size)
-    if rest:
-        raise ValueError(f"{len(rows_B)} rows cannot be shared equally by {world_size} processes")
-    return rows_B[rank * share : (rank + 1) * share]
-
-
-def crop_starts(step: int, frames_B: np.ndarray, crop_frames: int, seed: int) -> np.ndarray:
-    """Return where the crop of each row of the global batch begins, keyed by (seed, step, row).
-
-    Args:
-        step: which batch.
-        frames_B: integers [B], the length of each row's utterance in frames.
-        crop_frames: length of a crop; a shorter utterance is taken whole.
-        seed: another seed, other crops.
-
-    Returns:
-        int64 [B], each in 0 ... max(0, frames - crop_frames), all equally likely.
-    """
-    choices_B = np.maximum(np.asarray(frames_B, np.int64) - crop_frames, 0) + 1
-    words_B = _random_words(len(choices_B), seed, _CROPS, step, 0)
-    return (words_B % choices_B.astype(np.uint64)).astype(np.int64)
-
-
-def padding_of_crops(decks: Decks, frames_N: np.ndarray, crop_frames: int) -> float:
-    """Return the share of padding in training batches: all accents, and all speakers of an accent, weigh the same.
-
-    So do all utterances of a speaker, which with shared prompts makes it an estimate.
-
-    Args:
-        decks: what is drawn from.
-        frames_N: integers, the length of every sample in frames, by sample number.
-        crop_frames: length of a crop.
-
-    Returns:
-        1 - real frames / frames of the batches, over a whole pass through all decks.
-    """
-    filled = [
-        np.mean([np.minimum(frames_N[decks.samples[int(speaker)]], crop_frames).mean() for speaker in speakers_S])
-        for speakers_S in decks.speakers.values()
-    ]
-    return float(1 - np.mean(filled) / crop_frames)
-
-
-def evaluation_batches(
-    numbers_N: np.ndarray, frames_N: np.ndarray, frames_per_batch: int, world_size: int
-) -> list[np.ndarray]:
-    """Share whole utterances among processes by length: each exactly once, the same shape of plan on every rank.
-
-    The longest come first, so that a batch too large for the memory fails at once.
-
-    Args:
-        numbers_N: integers [N], sample numbers, each once.
-        frames_N: integers [N], length of each in frames.
-        frames_per_batch: most frames of one rank's batch, padding counted; an utterance longer than that comes alone.
-        world_size: number of processes.
-
-    Returns:
-        A list of int64 [world_size, B], one a batch: row r holds rank r's sample numbers, -1 where there is none left.
-        B differs from batch to batch, not from rank to rank.
-
-    Raises:
-        ValueError: a sample is given twice.
-        AssertionError: the plan is not a partition of the samples (a fault of this function).
-    """
-    numbers_N = np.asarray(numbers_N, np.int64)
-    if len(np.unique(numbers_N)) != len(numbers_N):
-        raise ValueError("a sample number is given twice")
-    longest_first = np.lexsort((numbers_N, -np.asarray(frames_N, np.int64)))
-    batches = []
-    start = 0
-    while start < len(numbers_N):
-        longest = int(frames_N[longest_first[start]])
-        rows = max(1, frames_per_batch // max(1, longest))
-        taken = longest_first[start : start + rows * world_size]
-        # The last group may be small: no more rows than it needs.
-        rows = -(-len(taken) // world_size)
-        batch = np.full(rows * world_size, NO_SAMPLE, np.int64)
-        batch[: len(taken)] = numbers_N[taken]
-        batches.append(batch.reshape(world_size, rows))
-        start += len(taken)
-    planned = np.concatenate([batch.ravel() for batch in batches]) if batches else numbers_N
-    if not np.array_equal(np.sort(planned[planned != NO_SAMPLE]), np.sort(numbers_N)):
-        raise AssertionError("the evaluation plan is not a partition of the samples")
-    return batches
-
-
 def _draw_prompts(
     decks: Decks, shared: SharedPrompts, seed: int, accent: int, utterances: int, visit: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the prompts [M] that a visit to an accent asks for, and how often each was asked for before."""
     prompts = shared.prompts[accent]
     draws = min(utterances, len(prompts))
-    drawn_M2 = np.array(_draw(decks, seed, _PROMPTS, accent, len(prompts), draws, visit))
+    drawn_M2 = np.array(_draw(decks, seed, Purpose.PROMPTS, accent, len(prompts), draws, visit))
     return prompts[drawn_M2[:, 0]], drawn_M2[:, 1]
 
 
@@ -305,7 +214,7 @@ def _super_deck(seed: int, level: int, deck: int, size: int, draws: int, number:
     passes_per_super_deck = lcm(size, draws) // size
     passes: list[np.ndarray] = []
     for index in range(passes_per_super_deck):
-        order = _permutation(size, seed, level, deck, number * passes_per_super_deck + index)
+        order = permutation(size, seed, level, deck, number * passes_per_super_deck + index)
         held = index * size % draws
         # A visit that already holds the whole deck has nothing left to prefer.
         if 0 < held < size:
@@ -321,19 +230,3 @@ def _postpone(order: np.ndarray, held: np.ndarray, head: int) -> np.ndarray:
     """
     free = np.flatnonzero(~np.isin(order, held))[:head]
     return np.concatenate([order[free], np.delete(order, free)])
-
-
-def _permutation(size: int, *key: int) -> np.ndarray:
-    """Return 0 ... size - 1 in random order: random words with a place each in their low bits, sorted."""
-    bits = np.uint64((size - 1).bit_length())
-    # Sorting words is several times faster than argsort, and no two are equal, so any sorting method gives the same.
-    words = (_random_words(size, *key) >> bits << bits) | np.arange(size, dtype=np.uint64)
-    words.sort()
-    return (words & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
-
-
-def _random_words(count: int, *key: int) -> np.ndarray:
-    """Return uint64 [count] from a key of integers in 0 ... 2^64 - 1, the same on every machine."""
-    # As two halves a word: a seed sequence reads 32 bits at a time, and keys of unequal length could read alike.
-    halves = np.array(key, "<u8").view("<u4")
-    return np.random.Philox(np.random.SeedSequence(halves)).random_raw(count)

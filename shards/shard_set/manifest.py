@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accent.errors import AccentError
-from accent.features.schema import FAMILIES, FRAMES_PER_SECOND
+from accent.features.schema import FAMILIES
+from accent.grid import FRAMES_PER_SECOND
 from shards.shard_set.statistics import SpeakerStatistics, Statistics
 
 FORMAT_VERSION = 1

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from accent.errors import AccentError
-from accent.features.schema import COLUMNS, FAMILIES, FRAMES_PER_SECOND, Family, family_slices
+from accent.features.schema import COLUMNS, FAMILIES, Family, family_slices
+from accent.grid import FRAMES_PER_SECOND
 from shards.shard_set.manifest import INDEX_NAME, STATISTICS_NAME, ShardSet
 from shards.writing.progress import refused_table
 

@@ -28,8 +28,7 @@ import numpy as np
 from accent.errors import AccentError
 from shards.loading.batch import UNKNOWN_PHONE, Batch, BatchBuffer, BatchView
 from shards.loading.loader import BatchConfig, EvaluationLoader, TrainingLoader
-from shards.sampling.decks import NO_SAMPLE, crop_starts, rank_share
-from shards.sampling.sampler import Rows
+from shards.sampling.sampler import NO_SAMPLE, Rows, crop_starts, rank_share
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import DamagedSampleError
 from shards.splits.split import Split

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
-from shards.sampling.decks import NO_SAMPLE
+from shards.sampling.sampler import NO_SAMPLE
 from shards.streaming.remote_shard_set import StreamedSample
 
 _SAMPLES_AHEAD = 32

@@ -18,7 +18,8 @@ from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import Features, extract, prepare_backend
 from accent.features.phones import read_phone_intervals
-from accent.features.schema import FRAMES_PER_SECOND, N_COLUMNS, SAMPLE_RATE
+from accent.features.schema import N_COLUMNS
+from accent.grid import FRAMES_PER_SECOND, SAMPLE_RATE
 from shards.corpora.corpus import Utterance
 from shards.shard_set.manifest import Refused
 from shards.shard_set.statistics import Moments

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accent.errors import AccentError
-from accent.features.schema import FRAMES_PER_SECOND
+from accent.grid import FRAMES_PER_SECOND
 from shards.shard_set.manifest import (
     INDEX_DTYPE,
     INDEX_NAME,

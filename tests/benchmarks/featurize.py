@@ -47,8 +47,8 @@ from accent.features.reference import pulses as praat_pulses
 from accent.features.reference import source as source_by_definition
 from accent.features.reference import spectrum as librosa_spectrum
 from accent.features.reference import voice_report as praat_report
-from accent.features.schema import SAMPLE_RATE
 from accent.features.utterance import utterance_features
+from accent.grid import SAMPLE_RATE
 from shards.corpora import open_corpus
 from shards.corpora.corpus import Utterance
 from shards.writing.encode import encode

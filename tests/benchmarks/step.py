@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from accent.features.config import FeatureConfig
 from accent.features.schema import N_COLUMNS
+from accent.keyed_random import step_seed
 from accent.losses.chunks import row_outputs
 from accent.losses.gather import all_reduce_sum
 from accent.losses.objective import AccentObjective, gather_rows
@@ -29,7 +30,7 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import CheckpointConfig, MonitorConfig, OptimizerConfig
 from launch.runtime.precision import Precision
 from launch.runtime.start import Runtime
-from launch.training.trainer import LoopConfig, Trainer, step_seed
+from launch.training.trainer import LoopConfig, Trainer
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize
 

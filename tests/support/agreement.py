@@ -23,7 +23,8 @@ from accent.features.reference import backend as reference
 from accent.features.reference.padding import padded_sound
 from accent.features.reference.pitch import track_pitch
 from accent.features.reference.pulses import glottal_pulses, jitter_and_shimmer, pulse_times
-from accent.features.schema import FAMILIES, HOP, SAMPLE_RATE, column_index, family_slices
+from accent.features.schema import FAMILIES, column_index, family_slices
+from accent.grid import HOP, SAMPLE_RATE
 
 CONFIG = FeatureConfig()
 SHIFT = 37

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from accent.features.schema import FRAMES_PER_SECOND, N_COLUMNS, column_index, family_slices
+from accent.features.schema import N_COLUMNS, column_index, family_slices
+from accent.grid import FRAMES_PER_SECOND
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.statistics import Moments
 from shards.writing.shard_record import Labels, ShardRecord, assemble, shard_name

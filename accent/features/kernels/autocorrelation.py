@@ -17,7 +17,7 @@ from accent.dsp.compile import kernel
 from accent.dsp.lanes import LANES, load, load_rows, store, store_rows, transposed
 from accent.dsp.maxima import DEEPEST
 from accent.dsp.real_fourier import autocorrelations, points_for
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 
 LEAST_POWER = 1e-280
 """Frames of less power count as zeros: their products underflow."""

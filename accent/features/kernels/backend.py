@@ -8,7 +8,8 @@ Shape legend: N samples at 16 kHz, T frames of 10 ms, D columns of the schema, P
 import numpy as np
 
 from accent.audio.prepare import Speech
-from accent.dsp.resample import brick_wall_resample_to_rates, without_sound
+from accent.dsp.resample import brick_wall_resample_to_rates
+from accent.dsp.silence import without_sound
 from accent.features.backend import Analysis
 from accent.features.config import FeatureConfig
 from accent.features.definitions import mean_harmonicity
@@ -21,7 +22,8 @@ from accent.features.kernels.pitch import track_pitch
 from accent.features.kernels.pulses import glottal_pulses
 from accent.features.kernels.source import source_frames
 from accent.features.kernels.spectrum import spectral_frames
-from accent.features.schema import FAMILY_NAMES, FRAMES_PER_SECOND
+from accent.features.schema import FAMILY_NAMES
+from accent.grid import FRAMES_PER_SECOND
 
 
 def analyse(speech: Speech, config: FeatureConfig, sex: str | None = None) -> Analysis:

@@ -17,7 +17,7 @@ import numpy as np
 from accent.dsp.compile import kernel
 from accent.dsp.real_fourier import cosine_transforms, points_for, power_spectra
 from accent.features.config import FeatureConfig
-from accent.features.schema import FRAMES_PER_SECOND
+from accent.grid import FRAMES_PER_SECOND
 
 RATE = 10_000
 """Hz; twice the highest frequency that the cepstrum sees (Praat's default of 5 kHz).  Quefrencies are its samples."""

@@ -22,8 +22,9 @@ import numpy as np
 
 from accent.dsp.averaging import averaging_weights
 from accent.dsp.compile import kernel
-from accent.dsp.resample import brick_wall_resample, without_sound
+from accent.dsp.resample import brick_wall_resample
 from accent.dsp.robust_line import robust_line
+from accent.dsp.silence import without_sound
 from accent.dsp.windows import gaussian_window
 from accent.features.config import FeatureConfig
 from accent.features.kernels.cepstrogram import (
@@ -34,7 +35,7 @@ from accent.features.kernels.cepstrogram import (
     emphasised_with_room,
     power_cepstra,
 )
-from accent.features.schema import FRAMES_PER_SECOND
+from accent.grid import FRAMES_PER_SECOND
 
 DB = 10 / math.log(10)
 STRIDE = 16

@@ -9,7 +9,7 @@ Shape legend: F frequency bins, D bands or coefficients, T frames, B frames of o
 import numpy as np
 
 from accent.dsp.compile import kernel
-from accent.features.schema import SAMPLE_RATE
+from accent.grid import SAMPLE_RATE
 
 MEL_HZ_PER_STEP = 200 / 3
 """Slaney's mel scale is linear up to 1000 Hz, 15 steps of this width ..."""

@@ -15,12 +15,13 @@ import numpy as np
 
 from accent.dsp.compile import kernel
 from accent.dsp.polynomial_roots import quadratic_factors
-from accent.dsp.resample import brick_wall_resample, without_sound
+from accent.dsp.resample import brick_wall_resample
+from accent.dsp.silence import without_sound
 from accent.dsp.windows import gaussian_window
 from accent.features.config import FeatureConfig
 from accent.features.definitions import N_FORMANTS
 from accent.features.kernels.burg import burg_coefficients
-from accent.features.schema import FRAMES_PER_SECOND
+from accent.grid import FRAMES_PER_SECOND
 
 MARGIN_HZ = 50.0
 """Resonances this near to 0 Hz or to the ceiling are no formants; Praat leaves them out."""

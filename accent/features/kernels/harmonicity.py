@@ -37,7 +37,7 @@ from accent.features.kernels.autocorrelation import (
     normalised_autocorrelation,
     weigh_frames,
 )
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 
 BLOCK = 32
 """Frames worked on at a time, so that they stay in the cache."""

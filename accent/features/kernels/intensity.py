@@ -13,10 +13,10 @@ import functools
 import numpy as np
 
 from accent.dsp.compile import kernel
-from accent.dsp.resample import without_sound
+from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import INTENSITY_PERIODS, SMOOTH_INTENSITY_FLOOR_HZ
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 
 KAISER_SHAPE = 2 * np.pi**2 + 0.5
 """Shape of the Kaiser window ("Kaiser-20"), fitted to Praat's values: they agree within 2e-7 dB."""

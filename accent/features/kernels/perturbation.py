@@ -26,7 +26,7 @@ from accent.dsp.compile import kernel
 from accent.features.config import FeatureConfig
 from accent.features.definitions import LONGEST_PERIOD, SHORTEST_PERIOD
 from accent.features.kernels.pulses import frame_seconds
-from accent.features.schema import FRAMES_PER_SECOND, SAMPLE_RATE
+from accent.grid import FRAMES_PER_SECOND, SAMPLE_RATE
 
 AMPLITUDE_REACH = 0.2
 """The amplitude of a pulse is measured this far into the periods on either side, in periods (found by experiment)."""

@@ -25,7 +25,7 @@ from accent.dsp.maxima import (
     refined_maximum,
     vertex,
 )
-from accent.dsp.resample import without_sound
+from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import PITCH_PERIODS, second_pass_range
 from accent.features.kernels.autocorrelation import (
@@ -37,7 +37,7 @@ from accent.features.kernels.autocorrelation import (
     weigh_frames,
 )
 from accent.features.kernels.pitch_path import best_path, candidate_strengths
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 
 PATH_CANDIDATES = 15
 """Candidates a frame for the path, the unvoiced one among them: Praat's default."""

@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from accent.dsp.compile import kernel
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 
 FRAME_OFFSET = -0.5
 """The frames of the pitch analysis are centred half a sample before sample k x 160."""

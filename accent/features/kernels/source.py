@@ -17,11 +17,11 @@ from scipy.signal import get_window
 from accent.dsp.compile import kernel
 from accent.dsp.lanes import LANES
 from accent.dsp.real_fourier import lanes_to_rows, power_spectra
-from accent.dsp.resample import without_sound
+from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import PITCH_PERIODS
 from accent.features.kernels.autocorrelation import weigh_frames
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 
 TILT_FFT = 1024
 """Points of the spectrum of the 40 ms frame: 16 Hz apart, finer than any band."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from accent.dsp.compile import kernel
 from accent.features.definitions import CONTRAST_FROM_HZ
-from accent.features.schema import HOP, N_CONTRAST
+from accent.features.schema import N_CONTRAST
+from accent.grid import HOP
 
 ROLLOFF_SHARE = 0.85
 """Share of the summed magnitudes that lies at or below the rolloff frequency."""

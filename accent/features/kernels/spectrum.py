@@ -39,7 +39,8 @@ from accent.features.kernels.spectral_shape import (
     peaks_and_valleys,
     zero_crossing_rates,
 )
-from accent.features.schema import HOP, N_CHROMA, N_CONTRAST, N_MELS, N_MFCC
+from accent.features.schema import N_CHROMA, N_CONTRAST, N_MELS, N_MFCC
+from accent.grid import HOP
 
 BLOCK = 64
 """Frames of one block."""

@@ -12,10 +12,11 @@ import parselmouth
 from parselmouth.praat import call
 
 from accent.audio.prepare import Speech
-from accent.dsp.resample import brick_wall_resample, without_sound
+from accent.dsp.resample import brick_wall_resample
+from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.reference.padding import padded_sound
-from accent.features.schema import FRAMES_PER_SECOND
+from accent.grid import FRAMES_PER_SECOND
 
 TIME_STEP = 1 / FRAMES_PER_SECOND
 CEPSTRUM_RATE = 10_000

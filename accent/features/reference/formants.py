@@ -10,11 +10,12 @@ Shape legend: N samples at 16 kHz, T frames of 10 ms, 8 columns: F1..F4, B1..B4.
 
 import numpy as np
 
-from accent.dsp.resample import brick_wall_resample, without_sound
+from accent.dsp.resample import brick_wall_resample
+from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import N_FORMANTS
 from accent.features.reference.padding import padded_sound
-from accent.features.schema import FRAMES_PER_SECOND
+from accent.grid import FRAMES_PER_SECOND
 
 
 def formant_frames(unfiltered_N: np.ndarray, config: FeatureConfig, sex: str | None = None) -> np.ndarray:

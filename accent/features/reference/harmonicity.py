@@ -9,7 +9,7 @@ import numpy as np
 
 from accent.features.config import FeatureConfig
 from accent.features.reference.padding import padded_sound
-from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
+from accent.grid import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 
 PRAAT_NO_HARMONICITY = -200.0
 """What Praat answers, in dB, for a frame without any periodicity."""

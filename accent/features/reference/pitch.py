@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import parselmouth
 
-from accent.dsp.resample import without_sound
+from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import (
     INTENSITY_PERIODS,
@@ -19,7 +19,7 @@ from accent.features.definitions import (
     second_pass_range,
 )
 from accent.features.reference.padding import padded_sound
-from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
+from accent.grid import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 
 TIME_STEP = 1 / FRAMES_PER_SECOND
 PATH_CANDIDATES = 15

@@ -9,10 +9,10 @@ K bands.
 import numpy as np
 from scipy.signal import get_window
 
-from accent.dsp.resample import without_sound
+from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.definitions import PITCH_PERIODS
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 
 TILT_FFT = 1024
 """Points of the spectrum of the 40 ms frame: 16 Hz apart, finer than any band."""

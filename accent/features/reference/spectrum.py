@@ -12,7 +12,8 @@ import librosa
 import numpy as np
 
 from accent.features.definitions import CONTRAST_FROM_HZ, MEL_FROM_HZ, MEL_TO_HZ, N_FFT, SILENT_DB, WINDOW
-from accent.features.schema import HOP, N_CHROMA, N_CONTRAST, N_MELS, N_MFCC, SAMPLE_RATE
+from accent.features.schema import N_CHROMA, N_CONTRAST, N_MELS, N_MFCC
+from accent.grid import HOP, SAMPLE_RATE
 
 
 def spectral_frames(normalised_N: np.ndarray) -> dict[str, np.ndarray]:

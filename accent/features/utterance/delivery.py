@@ -11,7 +11,7 @@ import numpy as np
 
 from accent.features.config import FeatureConfig
 from accent.features.kernels.syllables import peaks_between_dips
-from accent.features.schema import FRAMES_PER_SECOND
+from accent.grid import FRAMES_PER_SECOND
 
 DELIVERY_COLUMNS: tuple[str, ...] = (
     "duration_seconds",

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from accent.dsp.moments import moments_of_spectrum
-from accent.features.schema import SAMPLE_RATE
 from accent.features.utterance.rhythm import Interval
+from accent.grid import SAMPLE_RATE
 
 FRICATIVES: tuple[str, ...] = ("F", "V", "TH", "DH", "S", "Z", "SH", "ZH")
 MOMENTS: tuple[str, ...] = ("centre_of_gravity_hz", "spread_hz", "skewness", "kurtosis")

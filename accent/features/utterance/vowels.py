@@ -11,8 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from accent.features.schema import FRAMES_PER_SECOND
 from accent.features.utterance.rhythm import Interval
+from accent.grid import FRAMES_PER_SECOND
 
 VOWEL_COLUMNS: tuple[str, ...] = ("vowel_space_area_lobanov",)
 """In squared standard deviations."""

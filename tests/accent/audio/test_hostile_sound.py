@@ -14,7 +14,8 @@ from accent.audio.prepare import AudioConfig, Speech, load_speech, prepare_speec
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import Features, extract, find_backend
-from accent.features.schema import HOP, N_COLUMNS
+from accent.features.schema import N_COLUMNS
+from accent.grid import HOP
 from tests.support.synthesis import RATE, noise, vowel
 
 CONFIG = FeatureConfig(backend="numba")

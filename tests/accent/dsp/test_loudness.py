@@ -9,7 +9,7 @@ import pytest
 
 from accent.audio.prepare import AudioConfig, load_speech
 from accent.dsp.loudness import block_powers, frame_levels, integrated_loudness, k_weighting
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 from tests.support.synthesis import noise, vowel
 
 

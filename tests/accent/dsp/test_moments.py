@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import get_window
 
 from accent.dsp.moments import column_moments, moments_of_spectrum
-from accent.features.schema import SAMPLE_RATE
+from accent.grid import SAMPLE_RATE
 from tests.support.synthesis import noise
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from accent.audio.prepare import AudioConfig, load_speech
-from accent.dsp.resample import brick_wall_resample, brick_wall_resample_to_rates, without_sound
+from accent.dsp.resample import brick_wall_resample, brick_wall_resample_to_rates
+from accent.dsp.silence import without_sound
 from tests.support.synthesis import noise
 
 

@@ -14,8 +14,9 @@ from accent.audio.prepare import AudioConfig, Speech, load_speech, prepare_speec
 from accent.features.config import FeatureConfig
 from accent.features.extract import BACKENDS, Features, extract
 from accent.features.phones import OUTSIDE, read_phone_intervals
-from accent.features.schema import COLUMNS, FAMILIES, HOP, N_COLUMNS, column_index, family_slices
+from accent.features.schema import COLUMNS, FAMILIES, N_COLUMNS, column_index, family_slices
 from accent.features.utterance import UTTERANCE_COLUMNS
+from accent.grid import HOP
 from tests.support.synthesis import RATE, noise, vowel
 
 SLICES = family_slices()

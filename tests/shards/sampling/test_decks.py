@@ -6,17 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shards.sampling.decks import (
-    NO_SAMPLE,
-    BatchShape,
-    Decks,
-    build_decks,
-    crop_starts,
-    evaluation_batches,
-    padding_of_crops,
-    rank_share,
-    training_rows,
-)
+from shards.sampling.by_length import evaluation_batches
+from shards.sampling.decks import BatchShape, Decks, build_decks, training_rows
+from shards.sampling.sampler import NO_SAMPLE, crop_starts, padding_of_crops, rank_share
 
 # For every accent, how many utterances each of its speakers has: as unbalanced as they come.
 CORPORA = st.lists(st.lists(st.integers(1, 12), min_size=1, max_size=5), min_size=1, max_size=5)

@@ -13,12 +13,13 @@ from parselmouth.praat import call
 from accent.audio.prepare import Speech, load_speech
 from accent.dsp import robust_line
 from accent.dsp.averaging import averaging_weights
-from accent.dsp.resample import brick_wall_resample, without_sound
+from accent.dsp.resample import brick_wall_resample
+from accent.dsp.silence import without_sound
 from accent.dsp.windows import gaussian_window
 from accent.features.config import FeatureConfig
 from accent.features.kernels import cepstrogram, cepstrum
 from accent.features.reference import cepstrum as reference
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 from tests.support import synthesis
 
 CONFIG = FeatureConfig()

@@ -17,7 +17,7 @@ from accent.features.kernels import harmonicity as kernels
 from accent.features.kernels.autocorrelation import inverse_window_correlation, normalised_autocorrelation, weigh_frames
 from accent.features.kernels.harmonicity import harmonicity, strongest_repetition
 from accent.features.reference import harmonicity as reference
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 from tests.support import synthesis
 
 CONFIG = FeatureConfig()

@@ -23,7 +23,7 @@ from accent.features.kernels.pulses import frame_seconds, glottal_pulses
 from accent.features.reference import pulses as reference
 from accent.features.reference.pitch import PitchTrack, track_pitch
 from accent.features.reference.voice_report import JITTERS, SHIMMERS
-from accent.features.schema import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
+from accent.grid import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
 from tests.support import synthesis
 
 CONFIG = FeatureConfig()

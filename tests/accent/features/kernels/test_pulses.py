@@ -17,7 +17,7 @@ from accent.features.config import FeatureConfig
 from accent.features.kernels.pulses import frame_seconds, glottal_pulses
 from accent.features.reference import pulses as reference
 from accent.features.reference.pitch import PitchTrack, track_pitch
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 from tests.support import synthesis
 
 CONFIG = FeatureConfig()

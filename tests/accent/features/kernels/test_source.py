@@ -17,7 +17,7 @@ from accent.features.kernels.source import formant_gain, power_between, source_f
 from accent.features.reference import source as reference
 from accent.features.reference.formants import formant_frames
 from accent.features.reference.pitch import track_pitch
-from accent.features.schema import HOP, SAMPLE_RATE
+from accent.grid import HOP, SAMPLE_RATE
 from tests.support import synthesis
 
 CONFIG = FeatureConfig()

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accent.audio.prepare import AudioConfig, load_speech
-from accent.dsp.resample import brick_wall_resample, without_sound
+from accent.dsp.resample import brick_wall_resample
+from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.reference.padding import padded_sound
 from accent.features.reference.pitch import intensity, track_pitch

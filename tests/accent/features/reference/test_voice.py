@@ -16,7 +16,8 @@ from accent.features.reference.harmonicity import harmonicity
 from accent.features.reference.pitch import PitchTrack, track_pitch
 from accent.features.reference.pulses import count_periods, glottal_pulses, is_period, jitter_and_shimmer, pulse_times
 from accent.features.reference.source import first_harmonics, formant_gain, pitch_frames, spectral_tilt
-from accent.features.schema import FAMILIES, HOP, SAMPLE_RATE, family_slices
+from accent.features.schema import FAMILIES, family_slices
+from accent.grid import HOP, SAMPLE_RATE
 from tests.support import synthesis
 
 CONFIG = FeatureConfig()

@@ -20,12 +20,13 @@ from accent.features.reference.harmonicity import harmonicity
 from accent.features.reference.pitch import smooth_intensity, track_pitch
 from accent.features.reference.pulses import glottal_pulses
 from accent.features.reference.voice_report import voice_report
-from accent.features.schema import SAMPLE_RATE, column_index
+from accent.features.schema import column_index
 from accent.features.utterance import ALIGNMENT_COLUMNS, UTTERANCE_COLUMNS
 from accent.features.utterance.delivery import delivery, quantiles, syllable_nuclei
 from accent.features.utterance.fricatives import FRICATIVE_COLUMNS, fricative_moments, spectral_moments
 from accent.features.utterance.rhythm import Interval
 from accent.features.utterance.vowels import hull_area, vowel_space
+from accent.grid import SAMPLE_RATE
 from tests.support import synthesis
 
 UNTRIMMED = AudioConfig(trim_db=None, highpass_hz=None)
