@@ -61,19 +61,27 @@ def featurize(
 
     With --part, several machines fill one folder that all of them see; then `accent shards merge SHARDS`.
     """
+    from rich.console import Console
+
     from accent.configuration import load
     from launch.run_config import find_config
     from shards.shard_set.manifest import MANIFEST_NAME
-    from shards.shard_set.summary import describe
+    from shards.shard_set.summary import describe, refused_table
     from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Partition
 
     # Where there is no terminal for a progress bar, the processor logs a line at the start and one at the end.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load(FeaturizeConfig, None if config is None else find_config(config, "corpora"), overrides or [])
-    share = None if part is None else Partition.parse(part)
+    try:
+        share = None if part is None else Partition.parse(part)
+    except ValueError as error:
+        raise AccentError(f"--part {part}: {error}") from error
     processor = FeatureProcessor(corpus, out, settings, workers=workers)
     if share is None:
-        _show(describe(processor.process_dataset(), brief=True))
+        shard_set = processor.process_dataset()
+        if shard_set.manifest.refused:
+            Console(stderr=True).print(refused_table(shard_set.manifest.refused))
+        _show(describe(shard_set, brief=True))
         return
     missing = processor.process_part(share)
     if missing:

@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 from omegaconf import OmegaConf
 
-from accent.configuration import to_mapping
+from accent.configuration import flatten, to_mapping
 from accent.errors import AccentError
+from accent.files import write_text
 from accent.losses.config import LossConfig
 from accent.model.config import ModelConfig
-from shards.loading.loader import BatchConfig
+from shards.loading.config import BatchConfig
 from shards.splits.split import SplitConfig
 
 PACKAGED = Path(__file__).resolve().parents[1] / "configs"
@@ -220,9 +221,7 @@ def find_config(name: str, folder: str = "") -> Path:
 
 def write_config(config: RunConfig, file: Path) -> None:
     """Write every value of a configuration as YAML; the file is there whole or not at all."""
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(OmegaConf.to_yaml(OmegaConf.create(to_mapping(config))), encoding="utf-8")
-    partial.replace(file)
+    write_text(file, OmegaConf.to_yaml(OmegaConf.create(to_mapping(config))))
 
 
 def what_differs(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
@@ -235,16 +234,6 @@ def what_differs(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
     Returns:
         Lines `key: saved -> wanted`, without the keys that may change; empty if the run can go on.
     """
-    before, now = _flat(saved), _flat(wanted)
+    before, now = flatten(saved), flatten(wanted)
     keys = [key for key in {**before, **now} if key not in MAY_CHANGE and not key.startswith(SECTIONS_THAT_MAY_CHANGE)]
     return [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys if before.get(key) != now.get(key)]
-
-
-def _flat(mapping: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{path}{key}."))
-        else:
-            flat[f"{path}{key}"] = value
-    return flat

@@ -5,7 +5,7 @@ import numpy as np
 from accent import EnhancedAccentEncoder
 from launch import extract_embeddings, train_accent_encoder
 from shards import EvaluationLoader, FeatureProcessor, ShardSet, TrainingLoader
-from shards.loading.loader import BatchConfig
+from shards.loading.config import BatchConfig
 from shards.splits.split import Split
 from tests.support.vowel_corpus import make_vowel_corpus
 

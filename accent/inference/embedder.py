@@ -13,7 +13,6 @@ milliseconds a second of sound) and one forward pass.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from accent.features.config import FeatureConfig
 from accent.features.extract import extract
 from accent.features.phones import PHONES
 from accent.features.schema import COLUMNS
+from accent.files import write_bytes
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from accent.model.normalisation import measure_voices
@@ -69,8 +69,8 @@ def save_model(model: EnhancedAccentEncoder, folder: Path, feature_config: Featu
     }
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / WEIGHTS_NAME, save(weights, metadata={_DESCRIPTION_KEY: json.dumps(description)}))
-    _replace(folder / DESCRIPTION_NAME, (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(folder / WEIGHTS_NAME, save(weights, metadata={_DESCRIPTION_KEY: json.dumps(description)}))
+    write_bytes(folder / DESCRIPTION_NAME, (json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
     return folder
 
 
@@ -219,19 +219,6 @@ class AccentEmbedder:
             embedding_E = output.embedding_BE[0].float().cpu().numpy()
             heard.append(Prediction(embedding_E, output.accent_logits_BA[0].float().softmax(-1).cpu().numpy()))
         return heard
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name, bring it to the disk, and rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _find_weights(source: Path) -> Path:

@@ -20,7 +20,7 @@ import torch
 from rich.console import Console, Group
 from rich.progress import track
 
-from accent.configuration import load, to_mapping
+from accent.configuration import flatten, load, to_mapping
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.files import writable_folder, write_archive, write_text
@@ -221,8 +221,8 @@ def check_features(shard_set: ShardSet, feature_config: FeatureConfig) -> None:
     Raises:
         AccentError: the line names the first values that differ.
     """
-    theirs = _flat(to_mapping(load(FeatureConfig, shard_set.manifest.configuration.get("features", {}))))
-    ours = _flat(to_mapping(feature_config))
+    theirs = flatten(to_mapping(load(FeatureConfig, shard_set.manifest.configuration.get("features", {}))))
+    ours = flatten(to_mapping(feature_config))
     differing = [
         f"{key} {theirs[key]}, not {ours[key]}" for key in ours if key != "backend" and theirs[key] != ours[key]
     ]
@@ -237,13 +237,6 @@ def track_on_terminal(items: Sequence[Any] | EvaluationLoader, description: str)
     """Yield the items beside a progress bar on stderr; without one where stderr is no terminal."""
     bar = Console(stderr=True)
     return track(items, description, len(items), console=bar, disable=not sys.stderr.isatty(), transient=True)
-
-
-def _flat(values: dict[str, Any], path: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat.update(_flat(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value})
-    return flat
 
 
 def choose_speakers(

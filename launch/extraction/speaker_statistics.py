@@ -16,14 +16,14 @@ import torch
 from accent.features.schema import column_index
 from accent.model.encoder import EnhancedAccentEncoder
 from accent.model.normalisation import VoiceStatistics
-from shards.loading.loader import TrainingLoader
+from shards.loading.protocol import TrainingBatches
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.statistics import F0_BINS, F0_BINS_PER_SEMITONE, F0_LOWEST_HZ
 
 _F0 = column_index("f0_hz")
 
 
-def set_normalisation(model: EnhancedAccentEncoder, train_loader: TrainingLoader) -> None:
+def set_normalisation(model: EnhancedAccentEncoder, train_loader: TrainingBatches) -> None:
     """Give a model the statistics of the training speakers, in the units of its `config.normalisation`.
 
     Args:

@@ -17,7 +17,6 @@ whole writing).
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,13 +31,13 @@ from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 
 from accent.errors import AccentError
+from accent.files import recover_folders, replace_folder
 from launch.run_config import what_differs
 from launch.runtime.start import Runtime, raise_on_all_ranks
 from launch.training.engines.engine import Engine
 from shards.shard_set.manifest import ShardSet
 
 FORMAT = 2
-REPLACED = ".replaced"
 PARTIAL = ".partial"
 
 
@@ -79,8 +78,7 @@ class Checkpoints:
     def newest(self) -> Path | None:
         """Return the newest complete checkpoint; the first process looks, all get the same answer."""
         if self.runtime.is_main and self.folder.is_dir():
-            for leftover in self.folder.glob(f".step_*{REPLACED}"):
-                recover_folder(self.folder / leftover.name[1 : -len(REPLACED)])
+            recover_folders(self.folder, "step_*")
         found = complete_checkpoints(self.folder)
         name = [found[-1].name if found else None]
         if self.runtime.world_size > 1:
@@ -211,7 +209,9 @@ class Checkpoints:
             found = complete_checkpoints(self.folder)
             last = f"the last good one is {found[-1]}" if found else "there is no earlier one"
             reason = str(error).strip().splitlines()[0]
-            raise AccentError(f"{final}: cannot save a checkpoint ({reason}); see to the disk; {last}") from error
+            raise AccentError(
+                f"{final}: cannot save a checkpoint ({reason}); check free space and permissions; {last}"
+            ) from error
 
     def _begin(self, partial: Path) -> None:
         for leftover in self.folder.glob(f".step_*{PARTIAL}"):
@@ -273,38 +273,3 @@ def shard_set_fingerprint(shard_set: ShardSet) -> str:
     names = [shard_set.accents, shard_set.speakers, shard_set.prompts]
     digest.update(json.dumps(names).encode())
     return digest.hexdigest()
-
-
-def replace_folder(written: Path, final: Path) -> None:
-    """Give a folder just written its final name, in place of one that may be there already.
-
-    Everything in it is fsynced first, and the parent afterwards.  A crash between the two renames leaves the
-    former folder beside its place, where `recover_folder` finds it.
-    """
-    for path in [*written.rglob("*"), written]:
-        _fsync(path)
-    former = final.with_name(f".{final.name}{REPLACED}")
-    if final.exists():
-        shutil.rmtree(former, ignore_errors=True)
-        final.rename(former)
-    written.rename(final)
-    _fsync(final.parent)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def recover_folder(final: Path) -> None:
-    """Undo a replacement that a crash cut in half; does nothing if the folder is in its place."""
-    former = final.with_name(f".{final.name}{REPLACED}")
-    if former.is_dir():
-        if final.exists():
-            shutil.rmtree(former)
-        else:
-            former.rename(final)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

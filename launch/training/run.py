@@ -31,10 +31,10 @@ from launch.run_config import (
 from launch.runtime.start import Runtime, describe, raise_on_all_ranks, start_runtime
 from launch.training.checkpoint import complete_checkpoints, read_state, shard_set_fingerprint
 from launch.training.trainer import LoopConfig, Trainer
-from shards.loading.loader import EvaluationLoader, TrainingLoader
+from shards.loading.protocol import EvaluationBatches, TrainingBatches
+from shards.open import open_shards
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split, make_split
-from shards.streaming.loader import open_shards
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class TrainingResult:
 
 def train_accent_encoder(
     model: EnhancedAccentEncoder,
-    train_loader: TrainingLoader,
-    val_loader: EvaluationLoader | None,
+    train_loader: TrainingBatches,
+    val_loader: EvaluationBatches | None,
     num_epochs: int = 50,
     device: str | torch.device | None = None,
     *,
@@ -199,12 +199,13 @@ def train_run(config: RunConfig) -> TrainingResult:
     run = Path(config.run)
     rank, world_size = runtime.rank, runtime.world_size
     with raise_on_all_ranks(runtime):
-        shard_set, training, evaluation = open_shards(config.shards)
+        shards = open_shards(config.shards)
+        shard_set = shards.shard_set
         split = make_split(shard_set, config.split)
-        train_loader = training(shard_set, split, config.batch, seed=config.seed, rank=rank, world_size=world_size)
+        train_loader = shards.training_loader(split, config.batch, config.seed, rank, world_size)
         val_loader = None
         if split.validation:
-            val_loader = evaluation(shard_set, split.validation, config.batch, rank=rank, world_size=world_size)
+            val_loader = shards.evaluation_loader(split.validation, config.batch, rank, world_size)
     with raise_on_all_ranks(runtime):
         _check_same_shards(shard_set, runtime)
         if runtime.is_main:
@@ -275,7 +276,7 @@ def open_run_folder(run: Path, config: RunConfig, split: Split, shard_set: Shard
         raise AccentError(f"{run}: cannot be written ({error}); give another folder: run=...") from error
 
 
-def _check_share(train_loader: TrainingLoader, runtime: Runtime) -> None:
+def _check_share(train_loader: TrainingBatches, runtime: Runtime) -> None:
     asked = (train_loader.rank, train_loader.world_size)
     if asked != (runtime.rank, runtime.world_size):
         raise AccentError(

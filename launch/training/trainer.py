@@ -40,7 +40,7 @@ from launch.training.optimizer import learning_rate
 from launch.training.step_timer import StepTimer
 from launch.training.validation import SELECTION, StoppedWhileValidating, validate
 from shards.loading.batch import Batch
-from shards.loading.loader import EvaluationLoader, TrainingLoader
+from shards.loading.protocol import EvaluationBatches, TrainingBatches
 
 MOST_SKIPPED_IN_A_ROW = 100
 """Steps left out after which the fault lies deeper: fp16's scale has nothing left to halve."""
@@ -93,8 +93,8 @@ class Trainer:
         self,
         encoder: EnhancedAccentEncoder,
         objective: AccentObjective,
-        train_loader: TrainingLoader,
-        val_loader: EvaluationLoader | None,
+        train_loader: TrainingBatches,
+        val_loader: EvaluationBatches | None,
         config: LoopConfig,
         runtime: Runtime,
         run: Path | None,

@@ -21,7 +21,7 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.extraction.speaker_statistics import voices_for
 from launch.runtime.precision import autocast
 from launch.runtime.start import AllRanksError, Runtime, raise_on_all_ranks
-from shards.loading.loader import EvaluationLoader
+from shards.loading.protocol import EvaluationBatches
 
 SELECTION = "balanced_accuracy"
 """The metric that chooses the best model; higher is better."""
@@ -49,7 +49,7 @@ class StoppedWhileValidating(Exception):  # noqa: N818 (no error: a wish)
 
 def validate(
     encoder: EnhancedAccentEncoder,
-    loader: EvaluationLoader,
+    loader: EvaluationBatches,
     accents: list[str],
     runtime: Runtime,
     signal_number: Callable[[], int] = lambda: 0,
@@ -85,7 +85,7 @@ def validate(
 
 @torch.no_grad()
 def hear(
-    encoder: EnhancedAccentEncoder, loader: EvaluationLoader, runtime: Runtime, signal_number: Callable[[], int]
+    encoder: EnhancedAccentEncoder, loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]
 ) -> Prediction:
     """Embed a loader's utterances on all processes and bring them together, in sample order, each exactly once."""
     was_training = encoder.training

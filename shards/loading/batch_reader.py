@@ -1,8 +1,8 @@
-"""Steps to batches: the rows of a step are read straight into a buffer, at the bytes where they lie in the shards.
+"""Read the batch of a step: its rows go straight into a buffer, from the bytes where they lie in the shards.
 
-Which rows make up step t comes from outside as a function of the step.  Look-ups in the index, masks and labels are
-made for all rows at once; what is left for each row is one system call.  A sample's phones lie close behind its frames,
-so a read that ends with the last frame takes them along; only a crop before the end needs a second call for them.
+A function of the step says which rows make up the batch.  Look-ups in the index, masks and labels are made for all rows
+at once; what is left for each row is one system call.  A sample's phones lie close behind its frames, so a read that
+ends with the last frame includes them; only a crop before the end needs a second call for them.
 
 Cost of a batch: 0.1 ms, and 10 us a row of 100 KB in the page cache; with checksums 30 us a row.
 
@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from shards.loading.batch import UNKNOWN_PHONE, Batch, BatchBuffer
+from shards.loading.batch import UNKNOWN_PHONE, Batch
+from shards.loading.buffer import BatchBuffer
 from shards.sampling.sampler import NO_SAMPLE, Rows
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import FRAME_BYTES, PHONE_BYTES, DamagedSampleError, ShardReader
@@ -31,7 +32,7 @@ class ReadBatch(NamedTuple):
     """Samples left out under the policy `skip`."""
 
 
-class Steps:
+class BatchReader:
     """Reads the batch of any step.  One thread uses it at a time; `copy.copy` makes one for another thread.
 
     Args:
@@ -58,7 +59,7 @@ class Steps:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Descriptors and memory are its own.
-        return Steps, self._settings
+        return BatchReader, self._settings
 
     def read(self, step: int, buffer: BatchBuffer) -> ReadBatch:
         """Read the batch of a step.

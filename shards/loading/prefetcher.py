@@ -1,21 +1,15 @@
-"""Read batches ahead, by threads, into memory that is allocated once and used again and again.
+"""Read batches ahead, in threads, into memory that is allocated once and used again and again.
 
-Threads and not processes: both were built on the same reading code and measured in one run (two cores, 32 rows of
-100 KB a batch, page cache).  One worker read 9.0 GB/s as a thread and 8.7 GB/s as a process, for `preadv` and `crc32`
-run without Python's lock; with checksums both read 3.5 GB/s.  A training step of 16.2 ms in Python took 18.3 ms beside
-a thread, 17.8 ms beside a process and 18.9 ms when it read for itself; one of 2.65 ms took 3.3, 2.9 and 3.2 ms.  With
-other programs on both cores: 25.4 ms beside a thread, 21.9 beside a process, 22.8 by itself, 20.7 without reading.
-That does not pay for what processes bring: a start, a fork of a program with threads and a GPU, pickled plans, a
-protocol, and children that are killed or outlive their parent.
+Threads and not processes: `preadv` and `crc32` run without Python's lock, so both read equally fast, and threads need
+no fork of a program with a GPU, no pickled plans and no protocol.
 
-A buffer is read into again once the consumer has asked for the next batch and, where there is a GPU, everything is done
-that its stream had been told until then, the copy to the device among it.  The memory is pinned there.
+A buffer is read into again once the consumer has requested the next batch and, where there is a GPU, all work that its
+stream was given until then is done, the copy to the device included.  The memory is pinned there.
 
 Cost of a batch beside the reading: 50 us.
 """
 
 import copy
-import logging
 import os
 import threading
 from collections import deque
@@ -25,11 +19,10 @@ from typing import Any
 
 import torch
 
-from shards.loading.batch import Batch, BatchBuffer
-from shards.loading.batch_reader import ReadBatch, Steps
-from shards.shard_set.reader import DamagedSampleError
-
-_logger = logging.getLogger(__name__)
+from shards.loading.batch import Batch
+from shards.loading.batch_reader import BatchReader, ReadBatch
+from shards.loading.buffer import BatchBuffer
+from shards.loading.damage import DamageLog
 
 
 class _Place:
@@ -40,7 +33,7 @@ class _Place:
         self._used = torch.cuda.Event() if gpu else None
 
     def release(self) -> None:
-        """Note that whatever the current stream was told to do so far may still read the buffer."""
+        """Note that the work given to the current stream so far may still read the buffer."""
         if self._used is not None:
             self._used.record()
 
@@ -54,18 +47,17 @@ class Prefetcher:
     """Yields batches in order, as many read ahead as there are free buffers.
 
     Args:
-        steps: reads a batch.
+        reader: reads a batch.
         rows: most rows of a batch.
         frames: most frames of a batch over all rows, padding counted.
         workers: threads that read ahead; 0: the thread that asks for a batch reads it.
     """
 
-    def __init__(self, steps: Steps, rows: int, frames: int, workers: int) -> None:
-        self._settings = (steps, rows, frames, workers)
-        self._steps, self._rows, self._frames, self._workers = self._settings
-        self.skipped = 0
-        """Rows left out so far because of damaged samples, in the batches that were handed out."""
-        self._logged = set[str]()
+    def __init__(self, reader: BatchReader, rows: int, frames: int, workers: int) -> None:
+        self._settings = (reader, rows, frames, workers)
+        self._reader, self._rows, self._frames, self._workers = self._settings
+        self.damage = DamageLog()
+        """The damaged samples left out so far, in the batches that were handed out."""
         self._resting: list[list[_Place]] = []
         self._own = threading.local()
         self._threads: ThreadPoolExecutor | None = None
@@ -76,7 +68,7 @@ class Prefetcher:
         return Prefetcher, self._settings
 
     def batches(self, steps: Iterable[int]) -> Iterator[Batch]:
-        """Yield the batches of some steps, in order; each lives until the next one is asked for.
+        """Yield the batches of some steps, in order; each is valid until the next is requested.
 
         Raises:
             AccentError: a sample cannot be read; raised when its batch's turn comes.
@@ -96,11 +88,12 @@ class Prefetcher:
                     return
                 place, step, future = pending.popleft()
                 read = self._read(step, place) if future is None else future.result()
-                self._note(read.damaged)
+                for error in read.damaged:
+                    self.damage.note(error)
                 try:
                     yield read.batch
                 finally:
-                    # Also when the iterator is given up: the GPU may still be copying this batch.
+                    # Also when the consumer stops early: the GPU may still be copying this batch.
                     place.release()
                 free.append(place)
         finally:
@@ -108,7 +101,7 @@ class Prefetcher:
                 if future is not None:
                     future.cancel()
             # Waiting for a read under way could last for ever: this may run in the very thread that reads, when it
-            # collects garbage.  Such places are given up and go when their reads have ended.
+            # collects garbage.  Such places are dropped, and freed when their reads have ended.
             if all(future is None or future.done() for _, _, future in pending):
                 self._resting.append(places)
 
@@ -126,15 +119,8 @@ class Prefetcher:
         return self._threads.submit(self._read, step, place)
 
     def _read(self, step: int, place: _Place) -> ReadBatch:
-        steps = getattr(self._own, "steps", None)
-        if steps is None:
-            steps = self._own.steps = copy.copy(self._steps)
+        reader = getattr(self._own, "reader", None)
+        if reader is None:
+            reader = self._own.reader = copy.copy(self._reader)
         place.wait()
-        return steps.read(step, place.buffer)
-
-    def _note(self, damaged: list[DamagedSampleError]) -> None:
-        self.skipped += len(damaged)
-        for error in damaged:
-            if str(error) not in self._logged:
-                self._logged.add(str(error))
-                _logger.warning("left out: %s", error)
+        return reader.read(step, place.buffer)

@@ -194,12 +194,12 @@ class ShardSet:
         """
         root = Path(root)
         if root.is_file():
-            raise AccentError(f"{root}: a file; a shard set is the folder that `accent featurize` wrote")
+            raise AccentError(f"{root}: a file; a shard set is a folder with a {MANIFEST_NAME}")
         if not root.is_dir():
-            raise AccentError(f"{root}: no such folder; make a shard set with `accent featurize CORPUS {root}`")
+            raise AccentError(f"{root}: no such folder; featurize a corpus into it first")
         path = root / MANIFEST_NAME
         if not path.is_file():
-            raise AccentError(f"{root}: not a complete shard set (no {MANIFEST_NAME}); let `accent featurize` end")
+            raise AccentError(f"{root}: not a complete shard set (no {MANIFEST_NAME}); let featurizing end")
         manifest = Manifest.from_mapping(_read_mapping(path), path)
         check_schema(manifest, path)
         _check_size(root / INDEX_NAME, manifest.index.bytes)
@@ -256,7 +256,10 @@ class ShardSet:
         wanted = sorted(set(names))
         unknown = [name for name in wanted if name not in position]
         if unknown:
-            raise AccentError(f"{self.place}: no speaker {', '.join(unknown)}; see `accent inspect {self.place}`")
+            known = ", ".join(self.speakers[:10]) + (
+                f" and {len(self.speakers) - 10} more" if len(self.speakers) > 10 else ""
+            )
+            raise AccentError(f"{self.place}: no speaker {', '.join(unknown)}; the set has {known}")
         return [position[name] for name in wanted]
 
     def statistics(self, speakers: Iterable[str]) -> Statistics:

@@ -25,10 +25,12 @@ from accent.errors import AccentError
 from accent.features.schema import N_COLUMNS
 from shards.shard_set.manifest import ShardSet
 
-_FRAME_TYPE = np.dtype("<f2")
-_PHONE_TYPE = np.dtype("<i2")
-FRAME_BYTES = N_COLUMNS * _FRAME_TYPE.itemsize
-PHONE_BYTES = _PHONE_TYPE.itemsize
+FRAME_DTYPE = np.dtype("<f2")
+"""Of a stored feature."""
+PHONE_DTYPE = np.dtype("<i2")
+"""Of a stored phone number."""
+FRAME_BYTES = N_COLUMNS * FRAME_DTYPE.itemsize
+PHONE_BYTES = PHONE_DTYPE.itemsize
 _MOST_OPEN_SHARDS = 128
 """Descriptors kept; a process may usually open 1,024 files."""
 
@@ -75,7 +77,7 @@ class ShardReader:
         data = self._bytes(number, int(row["frames_offset"]) + start * FRAME_BYTES, count * FRAME_BYTES)
         if count == row["frames"]:
             self.check(number, data)
-        return np.frombuffer(data, _FRAME_TYPE).reshape(count, N_COLUMNS)
+        return np.frombuffer(data, FRAME_DTYPE).reshape(count, N_COLUMNS)
 
     def phones(self, number: int, start: int = 0, count: int | None = None) -> np.ndarray | None:
         """Read the phone numbers of a sample, frame by frame.
@@ -97,7 +99,7 @@ class ShardReader:
         if offset < 0:
             return None
         data = self._bytes(number, offset + start * PHONE_BYTES, count * PHONE_BYTES)
-        return np.frombuffer(data, _PHONE_TYPE)
+        return np.frombuffer(data, PHONE_DTYPE)
 
     def metadata(self, number: int) -> dict[str, Any]:
         """Read the JSON of a sample: key, speaker, accent, sex, text, duration, utterance-level features and more.

@@ -1,9 +1,10 @@
 """What is in a shard set, for a person to read: counts, hours, speakers by accent, columns, refusals; and is it whole?
 
-The description reads the manifest, the index and the statistics, never a shard.  `verify` reads every byte.
+Cost: the description reads manifest, index and statistics and no shard; `verify` reads all bytes.
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from rich.text import Text
 from accent.errors import AccentError
 from accent.features.schema import COLUMNS, FAMILIES, Family, family_slices
 from accent.grid import FRAMES_PER_SECOND
-from shards.shard_set.manifest import INDEX_NAME, STATISTICS_NAME, ShardSet
-from shards.writing.progress import refused_table
+from shards.shard_set.manifest import INDEX_NAME, STATISTICS_NAME, Refused, ShardSet
 
 _BLOCK = 1 << 20
 
@@ -95,6 +95,19 @@ def describe(shard_set: ShardSet, brief: bool = False) -> RenderableType:
             parts.append(refused_table(shard_set.manifest.refused))
         parts.append(_configuration_table(facts["configuration"]))
     return Group(*parts)
+
+
+def refused_table(refused: Sequence[Refused], most: int = 20) -> Table:
+    """Return a table of refused inputs and their reasons: the first ones and how many there are."""
+    hidden = f", the first {most} shown" if len(refused) > most else ""
+    inputs = "input" if len(refused) == 1 else "inputs"
+    table = Table(title=f"{len(refused)} {inputs} refused{hidden}", title_justify="left")
+    table.add_column("input", overflow="fold")
+    table.add_column("reason", overflow="fold")
+    for one in refused[:most]:
+        # As text: square brackets in a file name are not markup.
+        table.add_row(Text(one.path), Text(one.reason))
+    return table
 
 
 def verify(shard_set: ShardSet) -> None:

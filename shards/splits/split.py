@@ -11,14 +11,13 @@ that both sexes are heard where the corpus has both.  Cost: milliseconds.
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from accent.errors import AccentError
+from accent.files import write_text
 from shards.shard_set.manifest import ShardSet, SpeakerEntry
 
 _PARTS = {
@@ -65,23 +64,15 @@ class Split:
     held_out_prompts: tuple[str, ...] = ()
 
     def save(self, path: Path) -> None:
-        """Write the split as JSON; the file is there whole or not at all.
+        """Write the split as JSON; the file is whole or does not exist.
 
         Args:
             path: the file; its folder must exist.
+
+        Raises:
+            AccentError: it cannot be written.
         """
-        text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_text(path, json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> "Split":

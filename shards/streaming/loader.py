@@ -1,17 +1,16 @@
-"""Batches of a shard set that lies elsewhere: streams instead of reading by position, and the same batches to look at.
+"""Batches of a shard set that lies elsewhere: streamed from start to end instead of read by position.
 
-Training: the shards come in passes, each pass in a new order keyed by (seed, first step, pass), and all readers of all
-processes take them in turn, one after the other.  So no reader is ever without a next shard, every shard comes once a
-pass, and all processes yield equally many batches of equally many rows.  A process's readers fill one shuffle buffer in
-turn; rows are drawn from it in pairs of one accent and two speakers, wherever it holds such a pair.  A sample is drawn
-once each time its shard comes by, and leaves the buffer before some six times the buffer's size has passed through it.
+Training: the shards come in passes, each pass in a new order keyed by (seed, first step, pass), and the readers of all
+processes take them in turn.  So a reader always has a next shard, each shard comes once a pass, and all processes yield
+equally many batches of equally many rows.  A process's readers fill one shuffle buffer in turn; rows are drawn from it
+in pairs of one accent and two speakers, wherever it holds such a pair.  A sample is drawn once each time its shard
+comes by, and leaves the buffer before some six times the buffer's size has passed through it.
 
 What a stream cannot give: a choice of P accents x S speakers x K utterances; an order that is the same on another
-number of processes; the very batches that would have come had a run not been stopped.  A resumed run begins new
-streams.
+number of processes; after a resumption, the batches of a run that was never stopped.  A resumed run begins new streams.
 
 Evaluation: process r streams the shards r, r + world size, ...; the plan follows from the index, so it is a partition,
-and every process knows how many batches all of them yield.
+and all processes know how many batches each of them yields.
 
 Cost: the buffer holds whole samples (512 x 100 KB), and is filled before the first batch.
 
@@ -21,20 +20,21 @@ Shape legend: N samples of the shard set, B rows of this process's batch, C samp
 import logging
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import cycle, islice
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from accent.errors import AccentError
-from shards.loading.batch import UNKNOWN_PHONE, Batch, BatchBuffer, BatchView
-from shards.loading.loader import BatchConfig, EvaluationLoader, TrainingLoader
+from shards.loading.batch import UNKNOWN_PHONE, Batch
+from shards.loading.buffer import BatchBuffer, BatchView
+from shards.loading.config import BatchConfig
+from shards.loading.damage import DamageLog
+from shards.loading.protocol import EvaluationBatches, TrainingBatches
+from shards.loading.selection import select_evaluation, select_training
 from shards.sampling.sampler import NO_SAMPLE, Rows, crop_starts, rank_share
-from shards.shard_set.manifest import ShardSet
-from shards.shard_set.reader import DamagedSampleError
 from shards.splits.split import Split
 from shards.streaming.remote_shard_set import RemoteShardSet, StreamedSample, stream_shard
 from shards.streaming.shuffle_buffer import PairBuffer, ReadAhead, streamed_batches
-from shards.streaming.transport import is_remote
 
 BUFFER = 512
 """Samples that a process holds to draw from."""
@@ -46,31 +46,14 @@ _logger = logging.getLogger(__name__)
 _Samples: TypeAlias = Generator[StreamedSample, None, None]
 
 
-def open_shards(place: str) -> tuple[ShardSet, type[TrainingLoader], type[EvaluationLoader]]:
-    """Open a shard set wherever it is.
-
-    Args:
-        place: a folder, or the address of one elsewhere (`shards.streaming.transport`).
-
-    Returns:
-        The shard set, and the kinds of loader that read it.
-
-    Raises:
-        AccentError: it cannot be opened, or is not whole.
-    """
-    if is_remote(place):
-        return RemoteShardSet.open(place), RemoteTrainingLoader, RemoteEvaluationLoader
-    return ShardSet.open(place), TrainingLoader, EvaluationLoader
-
-
-class RemoteTrainingLoader(TrainingLoader):
-    """Batches of random crops out of streams.  What is promised and what is not stands at the head of this module.
+class RemoteTrainingLoader(TrainingBatches):
+    """Batches of random crops out of streams.  The head of this module says what is promised.
 
     Args:
         shard_set: where the samples are.
         split: whose samples to draw (its training speakers, without its held-out prompts); None draws everybody's.
         config: the shape of the global batch counts by its product; `workers` threads stream a shard each, and with 0
-            the one stream is read when a batch is asked for.  Checksums are always compared.
+            the one stream is read when a batch is requested.  Checksums are always compared.
         seed: another seed, another order and other crops.
         rank: which of the processes this is.
         world_size: how many processes share the global batch.
@@ -83,8 +66,6 @@ class RemoteTrainingLoader(TrainingLoader):
         >>> shard_set = RemoteShardSet.open("s3://bucket/shards")  # doctest: +SKIP
         >>> loader = RemoteTrainingLoader(shard_set, split, BatchConfig(workers=2))  # doctest: +SKIP
     """
-
-    shard_set: RemoteShardSet
 
     def __init__(
         self,
@@ -101,10 +82,16 @@ class RemoteTrainingLoader(TrainingLoader):
                 f"batch.same_prompts: {shard_set.folder.address} is streamed, and a stream cannot choose prompts; "
                 "copy the shard set into a folder here, or set it to false"
             )
-        super().__init__(shard_set, split, config, seed, rank, world_size)
+        self.shard_set = shard_set
+        self.split = split
+        self.config = config or BatchConfig()
+        self.seed, self.rank, self.world_size = seed, rank, world_size
+        chosen = select_training(shard_set, split, self.config, world_size)
+        self.speakers, self.n_samples = chosen.speakers, len(chosen.numbers_N)
+        self.global_batch, self.crop_frames, self.padding = chosen.shape.rows, chosen.crop_frames, chosen.padding
         self.wanted_N = np.zeros(len(shard_set), bool)
         """Bool, by sample number: what training draws from."""
-        self.wanted_N[np.concatenate(list(self._plan.decks.samples.values()))] = True
+        self.wanted_N[chosen.numbers_N] = True
         self._shards = np.unique(shard_set.index["shard"][self.wanted_N])
         self._own_readers = max(1, self.config.workers)
         self._readers = self._own_readers * world_size
@@ -118,20 +105,12 @@ class RemoteTrainingLoader(TrainingLoader):
         self.buffer = max(1, min(buffer, self.n_samples // world_size))
         """Samples held to draw from."""
         self._own_B = rank_share(np.arange(self.global_batch), rank, world_size)
-        self._skips = _Skips()
-
-    def rows(self, step: int) -> Rows:
-        """Refuse: which rows a step has is known when they have come.
-
-        Raises:
-            AccentError: always.
-        """
-        raise AccentError(f"{self.shard_set.folder.address}: the rows of step {step} are known when they have come")
+        self._damage = DamageLog()
 
     @property
     def skipped(self) -> int:
         """Samples left out so far because they are damaged; others came in their place."""
-        return self._skips.count
+        return self._damage.count
 
     def steps(self, first: int, last: int) -> Iterator[Batch]:
         """Yield batches for the steps first ... last - 1, from streams that begin here.
@@ -141,8 +120,8 @@ class RemoteTrainingLoader(TrainingLoader):
             last: one past the last step.
 
         Returns:
-            An iterator over batches of `global_batch / world_size` rows and `crop_frames` frames; each lives until the
-            next one is asked for.
+            An iterator over batches of `global_batch / world_size` rows and `crop_frames` frames; each is valid until
+            the next is requested.
 
         Raises:
             AccentError: a shard cannot be read, or a sample is damaged and the policy is "stop".
@@ -199,7 +178,7 @@ class RemoteTrainingLoader(TrainingLoader):
             if sample.damage is None:
                 yield sample
             else:
-                self._skips.note(sample.damage)
+                self._damage.note(sample.damage)
 
     def _batch(self, step: int, pairs: PairBuffer, buffer: BatchBuffer) -> Batch:
         samples = pairs.take(len(self._own_B))
@@ -213,12 +192,12 @@ class RemoteTrainingLoader(TrainingLoader):
         return into.batch
 
 
-class RemoteEvaluationLoader(EvaluationLoader):
+class RemoteEvaluationLoader(EvaluationBatches):
     """Whole utterances out of streams, each exactly once over all processes, by length within a buffer.
 
     Every process yields the same number of batches with the same number of rows; rows that nothing is left for are
-    invalid, and so are those of damaged samples under the policy "skip".  A batch lives until the next one is asked
-    for.
+    invalid, and so are those of damaged samples under the policy "skip".  A batch is valid until the next is
+    requested.
 
     Args:
         shard_set: where the samples are.
@@ -233,8 +212,6 @@ class RemoteEvaluationLoader(EvaluationLoader):
         AccentError: an unknown speaker or prompt, or no sample left.
     """
 
-    shard_set: RemoteShardSet
-
     def __init__(
         self,
         shard_set: RemoteShardSet,
@@ -245,7 +222,9 @@ class RemoteEvaluationLoader(EvaluationLoader):
         prompts: Sequence[str] | None = None,
         buffer: int = BUFFER,
     ) -> None:
-        super().__init__(shard_set, speakers, config, rank, world_size, prompts)
+        self.shard_set = shard_set
+        self.config = config or BatchConfig()
+        self.speakers, self.numbers_N = select_evaluation(shard_set, speakers, prompts)
         index = shard_set.index
         shards = np.unique(index["shard"][self.numbers_N])
         streams = [self._in_order(shards[one::world_size]) for one in range(world_size)]
@@ -254,10 +233,10 @@ class RemoteEvaluationLoader(EvaluationLoader):
         self._frames_N = np.array(index["frames"], np.int64)
         plan = streamed_batches(streams, self._frames_N, self.config.evaluation_frames_per_batch, buffer)
         self._batches = [(chunk, batch[rank]) for chunk, batch in plan]
-        self._skips = _Skips()
+        self._damage = DamageLog()
 
     def rows(self, batch: int) -> Rows:
-        """Tell what this process reads for a batch, without reading it.
+        """Return what this process reads for a batch, without reading it.
 
         Args:
             batch: which batch, from 0.
@@ -272,15 +251,7 @@ class RemoteEvaluationLoader(EvaluationLoader):
     @property
     def skipped(self) -> int:
         """Rows left out so far because their samples are damaged."""
-        return self._skips.count
-
-    def metadata(self, sample_numbers: Iterable[int]) -> list[dict[str, Any]]:
-        """Refuse: a stream gives frames, phones and labels.
-
-        Raises:
-            AccentError: always.
-        """
-        raise AccentError(f"{self.shard_set.folder.address}: evaluation reports need the shard set here; copy it")
+        return self._damage.count
 
     def __iter__(self) -> Iterator[Batch]:
         stream = _begin(self._stream(), self.config.workers > 0)
@@ -321,26 +292,12 @@ class RemoteEvaluationLoader(EvaluationLoader):
             return sample
         if self.config.damaged == "stop":
             raise sample.damage
-        self._skips.note(sample.damage)
+        self._damage.note(sample.damage)
         return None
 
 
 def _begin(samples: _Samples, ahead: bool) -> _Samples | ReadAhead:
     return ReadAhead(samples) if ahead else samples
-
-
-class _Skips:
-    """Counts what is left out, and logs each of it once."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._logged = set[str]()
-
-    def note(self, damage: DamagedSampleError) -> None:
-        self.count += 1
-        if str(damage) not in self._logged:
-            self._logged.add(str(damage))
-            _logger.warning("left out: %s", damage)
 
 
 def _write(into: BatchView, row: int, sample: StreamedSample | None, start: int, index: np.ndarray) -> None:

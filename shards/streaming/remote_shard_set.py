@@ -41,12 +41,10 @@ from shards.shard_set.manifest import (
     ShardSet,
     check_schema,
 )
-from shards.shard_set.reader import FRAME_BYTES, PHONE_BYTES, DamagedSampleError
+from shards.shard_set.reader import FRAME_BYTES, FRAME_DTYPE, PHONE_BYTES, PHONE_DTYPE, DamagedSampleError
 from shards.shard_set.statistics import SpeakerStatistics
 from shards.streaming.transport import Attempts, RemoteFile, RemoteFolder, TransferError
 
-_FRAME_TYPE = np.dtype("<f2")
-_PHONE_TYPE = np.dtype("<i2")
 _CHUNK_BYTES = 1 << 20
 
 _logger = logging.getLogger(__name__)
@@ -205,7 +203,7 @@ def _checked(shard_set: RemoteShardSet, number: int, files: dict[str, Any]) -> S
     frames, phones = files.get("frames.npy", b""), files.get("phones.npy", b"")
     if len(frames) < count * FRAME_BYTES:
         return _damaged(shard_set, number, "its frames are missing")
-    frames_TD = np.frombuffer(frames, _FRAME_TYPE, offset=len(frames) - count * FRAME_BYTES).reshape(count, N_COLUMNS)
+    frames_TD = np.frombuffer(frames, FRAME_DTYPE, offset=len(frames) - count * FRAME_BYTES).reshape(count, N_COLUMNS)
     if zlib.crc32(frames_TD.data) != row["crc32"]:
         return _damaged(shard_set, number, "damaged (crc32 differs)")
     if row["phones_offset"] < 0:
@@ -213,7 +211,7 @@ def _checked(shard_set: RemoteShardSet, number: int, files: dict[str, Any]) -> S
     if len(phones) < count * PHONE_BYTES:
         return _damaged(shard_set, number, "its phones are missing")
     return StreamedSample(
-        number, frames_TD, np.frombuffer(phones, _PHONE_TYPE, offset=len(phones) - count * PHONE_BYTES)
+        number, frames_TD, np.frombuffer(phones, PHONE_DTYPE, offset=len(phones) - count * PHONE_BYTES)
     )
 
 
@@ -222,7 +220,7 @@ def _damaged(shard_set: RemoteShardSet, number: int, what: str) -> StreamedSampl
     error = DamagedSampleError(
         f"{address}: sample {number}: {what}; copy the shard there again, or featurize the corpus again"
     )
-    return StreamedSample(number, np.zeros((0, N_COLUMNS), _FRAME_TYPE), None, error)
+    return StreamedSample(number, np.zeros((0, N_COLUMNS), FRAME_DTYPE), None, error)
 
 
 def _parse(text: bytes, where: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from shards.corpora.corpus import Utterance
 from shards.shard_set.manifest import Refused
 from shards.shard_set.statistics import Moments
 from shards.writing.plan import relative, without_root
-from shards.writing.tar_writer import PackedSample, pack_sample, store_frames
+from shards.writing.sample import PackedSample, pack_sample, store_frames
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
-"""Which shards are this machine's, where several machines fill one folder."""
+"""Which shards are this machine's, where several machines fill one folder.  Cost: none."""
 
 from dataclasses import dataclass
-
-from accent.errors import AccentError
 
 
 @dataclass(frozen=True)
@@ -27,15 +25,12 @@ class Partition:
         """Read `K/N`.
 
         Raises:
-            AccentError: it is no part.
+            ValueError: it is no part.
         """
         first, slash, last = text.partition("/")
         if not (slash and first.isdecimal() and last.isdecimal()):
-            raise AccentError(f"--part {text}: not of the form K/N, such as 3/16")
-        try:
-            return cls(int(first), int(last))
-        except ValueError as error:
-            raise AccentError(f"--part {text}: {error}") from error
+            raise ValueError("not of the form K/N, such as 3/16")
+        return cls(int(first), int(last))
 
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"

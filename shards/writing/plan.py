@@ -16,9 +16,9 @@ from typing import Any
 from accent.configuration import fingerprint, to_mapping
 from accent.features.config import FeatureConfig
 from accent.features.phones import PHONES
+from accent.strict_json import to_json
 from shards.corpora.corpus import Corpus, CorpusConfig, Utterance
 from shards.shard_set.manifest import FORMAT_VERSION, Refused, schema_mapping
-from shards.writing.tar_writer import to_json
 
 
 @dataclass(frozen=True)

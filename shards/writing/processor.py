@@ -1,17 +1,15 @@
-"""Turn a corpus into a shard set, on all cores and many machines, and go on where an earlier run stopped.
+"""Turn a corpus into a shard set, on all cores and many machines, and resume where an earlier run stopped.
 
 Workers compute features (`encode`); this process writes what they return, in the order of the plan (`plan`), one shard
 at a time.  A finished shard and its record are renamed into place, so a run that was killed anywhere loses at most the
-shards it was working on, and the bytes do not depend on how often it was killed, on the number of workers or on how
-many machines shared the work.
-Cost: that of the features divided by the workers.  This process spends 0.2 ms of its core on a sample of 3.6 s, so
-by that figure alone some fifty workers that take 12 ms a sample are the most it can feed (more than two were never
-measured on as many cores); on a large machine, start several parts.
+shards it was working on, and the bytes depend neither on how often it was killed nor on the number of workers or
+machines.
 
-What bounds the memory: recordings longer than `audio.max_seconds` are refused before they are read; the recordings
-worked on at once may take half of what is free (`footprint`, `schedule`); results wait for their turn for at most two
-blocks of 256, usually 50 MB; besides, an idle worker takes 230 MB (`reference`: 320), the list
-of inputs 2 KB an input, and the end what `parts` says.
+Memory is bounded: too long recordings are refused before they are read (`audio.max_seconds`), the recordings worked on
+at once take at most half of what is free (`workers.memory_estimate`, `workers.scheduler`), and results wait for their
+turn for at most two blocks of 256.
+
+Cost: that of the features divided by the workers, and 0.2 ms a sample in this process.
 
 This module and what it imports must not import torch.
 """
@@ -25,8 +23,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from accent.errors import AccentError
 from shards.corpora import open_corpus
 from shards.corpora.corpus import Corpus, Utterance
@@ -37,9 +33,9 @@ from shards.writing.lock import locked
 from shards.writing.merge import assemble_shards, missing_shards
 from shards.writing.partition import Partition
 from shards.writing.plan import FeaturizeConfig, Plan, make_plan
-from shards.writing.progress import FeaturizeProgress, refused_table
+from shards.writing.progress import FeaturizeProgress
 from shards.writing.resume import Intent, begin, remove_temporaries
-from shards.writing.shard_record import Labels, ShardRecord, save_part, shard_name
+from shards.writing.shard_record import Labels, ShardRecord, save_record, shard_name
 from shards.writing.tar_writer import ShardWriter
 from shards.writing.workers.memory_estimate import footprint
 from shards.writing.workers.pool import WorkerPool
@@ -85,7 +81,7 @@ class FeatureProcessor:
     def process_dataset(self) -> ShardSet:
         """Write the shard set, or the rest of it; a complete one is opened at once.
 
-        Inputs that cannot be used are left out and listed, with their reasons, at the end and in the manifest.
+        Inputs that cannot be used are left out; the manifest lists them with their reasons.
 
         Returns:
             The opened shard set.
@@ -97,8 +93,6 @@ class FeatureProcessor:
         """
         shard_set = self._process(Partition())
         assert isinstance(shard_set, ShardSet)
-        if shard_set.manifest.refused:
-            Console(stderr=True).print(refused_table(shard_set.manifest.refused))
         return shard_set
 
     def process_part(self, share: Partition) -> int:
@@ -198,14 +192,14 @@ class FeatureProcessor:
                 labels.append(_labels(utterance))
                 known = moments.get(utterance.speaker)
                 moments[utterance.speaker] = result.moments if known is None else known.merged(result.moments)
-            part = ShardRecord(number, None, writer.rows, tuple(labels), moments, tuple(refused))
-            return partial(_finish, self.output_root, writer, part, stack.pop_all())
+            record = ShardRecord(number, None, writer.rows, tuple(labels), moments, tuple(refused))
+            return partial(_finish, self.output_root, writer, record, stack.pop_all())
 
 
-def _finish(root: Path, writer: ShardWriter, part: ShardRecord, stack: ExitStack) -> None:
+def _finish(root: Path, writer: ShardWriter, record: ShardRecord, stack: ExitStack) -> None:
     with stack:
-        entry = writer.finish() if part.labels else None
-    save_part(root, replace(part, entry=entry))
+        entry = writer.finish() if record.labels else None
+    save_record(root, replace(record, entry=entry))
 
 
 def _labels(utterance: Utterance) -> Labels:

@@ -1,8 +1,7 @@
-"""What a person sees while a corpus is featurized: a bar on a terminal, two lines in a log, and what was refused."""
+"""The progress of featurizing: a bar on a terminal, two lines in a log.  Cost: some microseconds an input."""
 
 import logging
 import time
-from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -15,10 +14,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
-from rich.text import Text
-
-from shards.shard_set.manifest import Refused
 
 _logger = logging.getLogger("shards.writing.processor")
 
@@ -90,16 +85,3 @@ class FeaturizeProgress:
     def _rate(self) -> str:
         elapsed = max(time.monotonic() - self._began, 1e-9)
         return f"{self._done / elapsed:.1f} utterances/s, {self._seconds / elapsed:.1f} x real time"
-
-
-def refused_table(refused: Sequence[Refused], most: int = 20) -> Table:
-    """Return a table of refused inputs and their reasons: the first ones and how many there are."""
-    hidden = f", the first {most} shown" if len(refused) > most else ""
-    inputs = "input" if len(refused) == 1 else "inputs"
-    table = Table(title=f"{len(refused)} {inputs} refused{hidden}", title_justify="left")
-    table.add_column("input", overflow="fold")
-    table.add_column("reason", overflow="fold")
-    for one in refused[:most]:
-        # As text: square brackets in a file name are not markup.
-        table.add_row(Text(one.path), Text(one.reason))
-    return table

@@ -1,14 +1,12 @@
-"""A folder that is being filled: what is made in it, by which program, and what a stopped run has left behind.
+"""Resume an unfinished set: what is being made in a folder, by which program, and what a stopped run has left behind.
 
-`.parts/plan.json` is written once, by whoever comes first, and compared by everybody else: by the next run after one
-that was stopped, and by other machines that make other parts.  It holds all that the manifest needs beside the shards'
-own records, so that a set can be put together without its corpus.
+`.parts/plan.json` is written once, by whoever comes first, and compared by all others: the next run after one that was
+stopped, and other machines that make other parts.  It holds all that the manifest needs beside the records of the
+shards, so that a set can be put together without its corpus.  Cost: a hash of the feature code.
 """
 
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -16,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import accent
+from accent.configuration import flatten
 from accent.errors import AccentError
+from accent.files import TEMPORARY_SUFFIX, write_once
+from accent.strict_json import to_json
 from shards.shard_set.manifest import INDEX_NAME, MANIFEST_NAME, STATISTICS_NAME, Refused, ShardSet
 from shards.writing.partition import Partition
 from shards.writing.plan import Plan
-from shards.writing.shard_record import PARTS_FOLDER, part_path, remove_parts, shard_name
-from shards.writing.tar_writer import TEMPORARY_SUFFIX, sync_folder, to_json, write_atomically
+from shards.writing.shard_record import RECORDS_FOLDER, record_path, remove_records, shard_name
 
 _LIBRARIES = (
     "librosa", "llvmlite", "numba", "numpy", "praat-parselmouth", "scipy", "soundfile", "soxr",
@@ -69,7 +69,7 @@ class Intent:
         Raises:
             AccentError: another version of this program wrote it.
         """
-        path = root / PARTS_FOLDER / PLAN_NAME
+        path = root / RECORDS_FOLDER / PLAN_NAME
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -102,7 +102,7 @@ def begin(root: Path, plan: Plan, share: Partition = Partition()) -> ShardSet | 
         shard_set = ShardSet.open(root)
         _same_plan(root, plan, shard_set.manifest.plan_fingerprint, shard_set.manifest.configuration)
         if share.is_everything:
-            remove_parts(root)
+            remove_records(root)
         return shard_set
     # Looked for before the plan: another machine writes its plan before its first shard.
     shards = sorted(root.glob("shard-*.tar"))
@@ -112,8 +112,8 @@ def begin(root: Path, plan: Plan, share: Partition = Partition()) -> ShardSet | 
             raise AccentError(
                 f"{shards[0]}: a shard without a manifest lies in the output folder; delete it or choose another folder"
             )
-        (root / PARTS_FOLDER).mkdir(exist_ok=True)
-        _write_once(root / PARTS_FOLDER / PLAN_NAME, to_json(asdict(Intent.of(plan, share))))
+        (root / RECORDS_FOLDER).mkdir(exist_ok=True)
+        write_once(root / RECORDS_FOLDER / PLAN_NAME, to_json(asdict(Intent.of(plan, share))))
         # Another machine may have been first.
         intent = Intent.read(root)
         assert intent is not None
@@ -125,7 +125,8 @@ def begin(root: Path, plan: Plan, share: Partition = Partition()) -> ShardSet | 
 
 def made_with() -> dict[str, str]:
     """Return what decides the values beside the configuration: versions of libraries, a hash of the feature code."""
-    files = [file for room in ("audio", "dsp", "features") for file in (_ACCENT / room).rglob("*.py")]
+    rooms = ("audio", "dsp", "features")
+    files = [_ACCENT / "grid.py", *(file for room in rooms for file in (_ACCENT / room).rglob("*.py"))]
     code = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files)))
     return {**{library: version(library) for library in _LIBRARIES}, "feature code": code.hexdigest()[:12]}
 
@@ -139,11 +140,14 @@ def remove_temporaries(root: Path, numbers: Iterable[int], everything: bool) -> 
         everything: nobody else is making anything, so that every half-written file is a dead one.
     """
     if everything:
-        names = ["shard-*.tar", MANIFEST_NAME, INDEX_NAME, STATISTICS_NAME, f"{PARTS_FOLDER}/"]
+        names = ["shard-*.tar", MANIFEST_NAME, INDEX_NAME, STATISTICS_NAME, f"{RECORDS_FOLDER}/"]
         left = [path for name in names for path in root.glob(f"{name}*{TEMPORARY_SUFFIX}")]
     else:
-        mine = {name for number in numbers for name in (shard_name(number), part_path(root, number).name)}
-        written = [*root.glob(f"shard-*{TEMPORARY_SUFFIX}"), *(root / PARTS_FOLDER).glob(f"shard-*{TEMPORARY_SUFFIX}")]
+        mine = {name for number in numbers for name in (shard_name(number), record_path(root, number).name)}
+        written = [
+            *root.glob(f"shard-*{TEMPORARY_SUFFIX}"),
+            *(root / RECORDS_FOLDER).glob(f"shard-*{TEMPORARY_SUFFIX}"),
+        ]
         # A temporary name is the final one, a dot, random letters and the ending.
         left = [path for path in written if path.name.removesuffix(TEMPORARY_SUFFIX).rpartition(".")[0] in mine]
     for path in left:
@@ -166,27 +170,12 @@ def same_program(root: Path, intent: Intent) -> None:
         )
 
 
-def _write_once(path: Path, data: bytes) -> None:
-    """Write a file unless it is there: of several machines, exactly one succeeds."""
-    own = path.with_name(f"{path.stem}-{secrets.token_hex(8)}{path.suffix}")
-    write_atomically(own, data)
-    try:
-        os.link(own, path)
-    except FileExistsError:
-        pass
-    except OSError:
-        # No hard links on this file system.  Two plans that come within milliseconds of each other are not told apart.
-        os.replace(own, path)
-    own.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
 def _same_plan(root: Path, plan: Plan, fingerprint: str, configuration: Mapping[str, Any]) -> None:
     if fingerprint == plan.fingerprint:
         return
     differing = [
         f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
-        for old, new in [(_flat(configuration), _flat(plan.configuration))]
+        for old, new in [(flatten(configuration), flatten(plan.configuration))]
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]
@@ -194,13 +183,3 @@ def _same_plan(root: Path, plan: Plan, fingerprint: str, configuration: Mapping[
     raise AccentError(
         f"{root}: holds shards of another corpus or configuration ({why}); choose another folder or delete this one"
     )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -29,7 +29,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from shards.loading.loader import BatchConfig, EvaluationLoader, TrainingLoader
+from shards.loading.config import BatchConfig
+from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import FRAME_BYTES
 from tests.support.large import repeat_shard_set

@@ -39,7 +39,8 @@ from accent.features.schema import N_COLUMNS
 from accent.model.config import L2_ARCTIC_ACCENTS, ModelConfig
 from launch.runtime.precision import Precision
 from launch.runtime.start import Runtime, start_runtime
-from shards.loading.loader import BatchConfig, TrainingLoader
+from shards.loading.config import BatchConfig
+from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import device_name, peak_flops
 from tests.benchmarks.step import ROUNDS, Cost, Trial, attempt
 from tests.support.synthetic import make_shard_set

@@ -14,8 +14,10 @@ from accent.features.schema import N_COLUMNS, column_index, family_slices
 from accent.grid import FRAMES_PER_SECOND
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.statistics import Moments
-from shards.writing.shard_record import Labels, ShardRecord, assemble, shard_name
-from shards.writing.tar_writer import ShardWriter, pack_sample, store_frames
+from shards.writing.merge import assemble
+from shards.writing.sample import pack_sample, store_frames
+from shards.writing.shard_record import Labels, ShardRecord, shard_name
+from shards.writing.tar_writer import ShardWriter
 
 SYNTHETIC_PHONES = ("sil", *(f"P{number}" for number in range(1, 40)), "spn")
 

@@ -15,7 +15,7 @@ from accent.metrics import nearest_centroid
 from launch import extract_embeddings, train_accent_encoder
 from launch.evaluation.evaluate import choose_speakers, evaluate_run
 from shards import EvaluationLoader, ShardSet, TrainingLoader
-from shards.loading.loader import BatchConfig
+from shards.loading.config import BatchConfig
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
 from tests.support.evaluated_runs import ACCENTS, make_run, split_of, synthetic, untrained

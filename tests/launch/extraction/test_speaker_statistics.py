@@ -24,7 +24,7 @@ from launch.run_config import RunConfig
 from launch.runtime.signals import Interrupted
 from launch.training.run import train_run
 from shards import EvaluationLoader, ShardSet, TrainingLoader
-from shards.loading.loader import BatchConfig
+from shards.loading.config import BatchConfig
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
 from tests.support.evaluated_runs import SIZES, split_of, synthetic

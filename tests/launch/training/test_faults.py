@@ -267,8 +267,8 @@ def test_a_full_disk_in_the_background_ends_all_and_leaves_the_last_good_checkpo
         assert ranks.wait() == [2, 2], ranks.printed()
         line = ranks.printed(0).splitlines()[-1]
     assert (
-        "step_00000004: cannot save a checkpoint ([Errno 28] No space left on device); see to the disk; the last"
-        in line
+        "step_00000004: cannot save a checkpoint ([Errno 28] No space left on device); check free space and permissions; "
+        "the last" in line
     )
     assert line.endswith("step_00000002")
     assert saved_steps(tmp_path / "run") == ["step_00000002"]

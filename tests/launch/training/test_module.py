@@ -7,7 +7,8 @@ from accent import EnhancedAccentEncoder, ModelConfig
 from accent.losses import AccentObjective, LossConfig
 from launch.training.module import TrainingModule, TrainingOutput
 from shards.loading.batch import Batch
-from shards.loading.loader import BatchConfig, TrainingLoader
+from shards.loading.config import BatchConfig
+from shards.loading.loader import TrainingLoader
 from shards.splits.split import make_split
 from tests.support.small_runs import small_shards
 

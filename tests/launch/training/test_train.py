@@ -22,7 +22,7 @@ from launch.train import main
 from launch.training.run import train_run
 from launch.training.trainer import AccentObjective
 from shards import EvaluationLoader, ShardSet, TrainingLoader
-from shards.loading.loader import BatchConfig
+from shards.loading.config import BatchConfig
 from shards.splits.split import make_split
 from tests.support.small_runs import assert_same_weights, at_step, small_config, small_shards
 

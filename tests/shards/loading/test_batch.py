@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from accent.features.schema import N_COLUMNS
-from shards.loading.batch import Batch, BatchBuffer
+from shards.loading.batch import Batch
+from shards.loading.buffer import BatchBuffer
 
 
 def filled(buffer: BatchBuffer, rows: int, long: int, value: float) -> Batch:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from accent.configuration import load
 from accent.errors import AccentError
 from shards.loading.batch import Batch
-from shards.loading.loader import BatchConfig, EvaluationLoader, TrainingLoader
+from shards.loading.config import BatchConfig
+from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split, SplitConfig, make_split

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from shards.loading.batch_reader import Steps
+from shards.loading.batch_reader import BatchReader
 from shards.loading.prefetcher import Prefetcher
 from shards.sampling.sampler import Rows
 from shards.shard_set.manifest import ShardSet
@@ -56,7 +56,7 @@ class Broken(TwoRows):
 
 
 def prefetcher_of(shard_set: ShardSet, workers: int, plan: type[TwoRows] = TwoRows) -> Prefetcher:
-    return Prefetcher(Steps(shard_set, plan(shard_set), None, True, "stop"), 2, 2 * 60, workers)
+    return Prefetcher(BatchReader(shard_set, plan(shard_set), None, True, "stop"), 2, 2 * 60, workers)
 
 
 def samples(prefetcher: Prefetcher, steps: range) -> list[int]:

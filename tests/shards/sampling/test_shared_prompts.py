@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from accent.errors import AccentError
 from shards.corpora.prompts import prompts_by_name_and_text
-from shards.loading.loader import BatchConfig, TrainingLoader
+from shards.loading.config import BatchConfig
+from shards.loading.loader import TrainingLoader
 from shards.sampling.decks import BatchShape, Decks, build_decks, training_rows
 from shards.sampling.shared_prompts import SharedPrompts, find_shared_prompts
 from shards.shard_set.manifest import ShardSet

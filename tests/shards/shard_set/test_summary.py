@@ -9,8 +9,7 @@ from rich.console import Console
 from accent.errors import AccentError
 from accent.features.schema import COLUMNS
 from shards.shard_set.manifest import Refused
-from shards.shard_set.summary import describe, summary, verify
-from shards.writing.progress import refused_table
+from shards.shard_set.summary import describe, refused_table, summary, verify
 from tests.support.synthetic import make_shard_set
 
 

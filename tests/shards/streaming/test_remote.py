@@ -19,7 +19,7 @@ import torch
 from accent.errors import AccentError
 from launch.training.run import train_run
 from shards.loading.batch import UNKNOWN_PHONE, Batch
-from shards.loading.loader import BatchConfig
+from shards.loading.config import BatchConfig
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import DamagedSampleError, ShardReader
 from shards.splits.split import Split, make_split

@@ -7,7 +7,8 @@ import numpy as np
 from accent.features.schema import N_COLUMNS
 from shards.shard_set.manifest import INDEX_DTYPE, ShardEntry, ShardSet
 from shards.shard_set.statistics import Moments
-from shards.writing.shard_record import Labels, ShardRecord, assemble, load_parts, save_part, shard_name
+from shards.writing.merge import assemble
+from shards.writing.shard_record import Labels, ShardRecord, load_records, save_record, shard_name
 
 
 def _part(root, number: int) -> ShardRecord:
@@ -46,13 +47,13 @@ def test_records_are_read_one_at_a_time(tmp_path):
 
     def watched():
         nonlocal most
-        for part in load_parts(tmp_path, 12):
+        for part in load_records(tmp_path, 12):
             alive.add(part)
             most = max(most, len(alive))
             yield part
 
     for number in range(12):
-        save_part(tmp_path, _part(tmp_path, number))
+        save_record(tmp_path, _part(tmp_path, number))
     shard_set = _assembled(tmp_path, watched())
     assert most <= 2
     assert len(shard_set) == 24 and shard_set.index["shard"].tolist() == sorted([*range(12)] * 2)

@@ -13,7 +13,10 @@ import pytest
 import webdataset
 
 from accent.features.schema import N_COLUMNS, column_index
-from shards.writing.tar_writer import ShardWriter, pack_sample, store_frames, to_json, write_atomically
+from accent.files import write_bytes
+from accent.strict_json import to_json
+from shards.writing.sample import pack_sample, store_frames
+from shards.writing.tar_writer import ShardWriter
 
 LONG_KEY = "SPEAKER-" + "very_long_utterance_name_" * 6
 
@@ -103,10 +106,10 @@ def test_a_failure_leaves_neither_shard_nor_temporary_file(tmp_path):
 
 
 def test_an_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
-    write_atomically(tmp_path / "file", b"old")
+    write_bytes(tmp_path / "file", b"old")
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
     with pytest.raises(OSError, match="no space"):
-        write_atomically(tmp_path / "file", b"new")
+        write_bytes(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
