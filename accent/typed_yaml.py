@@ -31,7 +31,7 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":float"))]
     for first, resolvers in SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
 def parse_file(text: str, kind: type) -> Any:
@@ -67,8 +67,9 @@ def parse_word(text: str, hint: Any) -> Any:
         node = compose(text, Loader=_Loader)
     except YAMLError:
         return text
-    quoted = isinstance(node, ScalarNode) and node.style is not None
-    return _value(node, hint, _Loader("")) if quoted else _word(text.strip(), hint)
+    if isinstance(node, ScalarNode) and node.style is not None:
+        return node.value
+    return _word(text.strip(), hint)
 
 
 def field_hint(kind: Any, name: str) -> Any:
@@ -86,7 +87,7 @@ def field_hint(kind: Any, name: str) -> Any:
 def _value(node: Node, hint: Any, loader: SafeLoader) -> Any:
     if isinstance(node, ScalarNode):
         if not _is_text(hint):
-            return loader.construct_object(node)  # type: ignore[no-untyped-call]
+            return loader.construct_object(node)
         return node.value if node.style is not None else _word(node.value, hint)
     if isinstance(node, SequenceNode):
         return [_value(one, _element(hint), loader) for one in node.value]

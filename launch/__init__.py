@@ -1,11 +1,17 @@
 """Launch: training, evaluating and showing the whole system at work."""
 
+from typing import TYPE_CHECKING
+
 from accent.lazy import lazy
 
-__getattr__, __all__ = lazy(
-    __name__,
-    {
-        "extract_embeddings": "launch.evaluation.evaluate",
-        "train_accent_encoder": "launch.training.run",
-    },
-)
+if TYPE_CHECKING:
+    from launch.evaluation.evaluate import extract_embeddings as extract_embeddings
+    from launch.training.run import train_accent_encoder as train_accent_encoder
+else:
+    __getattr__, __all__ = lazy(
+        __name__,
+        {
+            "extract_embeddings": "launch.evaluation.evaluate",
+            "train_accent_encoder": "launch.training.run",
+        },
+    )

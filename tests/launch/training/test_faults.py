@@ -266,10 +266,8 @@ def test_a_full_disk_in_the_background_ends_all_and_leaves_the_last_good_checkpo
     with started(tmp_path, shards, *LONG, sabotage=_full_disk_at_the_second_checkpoint) as ranks:
         assert ranks.wait() == [2, 2], ranks.printed()
         line = ranks.printed(0).splitlines()[-1]
-    assert (
-        "step_00000004: cannot save a checkpoint ([Errno 28] No space left on device); check free space and permissions; "
-        "the last" in line
-    )
+    assert "step_00000004: cannot save a checkpoint ([Errno 28] No space left on device); check free space" in line
+    assert "; the last" in line
     assert line.endswith("step_00000002")
     assert saved_steps(tmp_path / "run") == ["step_00000002"]
 
