@@ -12,7 +12,8 @@ def random_words(count: int, *key: int) -> np.ndarray:
 
     Args:
         count: how many.
-        key: integers in 0 ... 2^64 - 1: the seed, what the words are for, the step and so on.
+        key: integers in 0 ... 2^64 - 1: the seed, what the words are for, the step and so on.  Keys that must differ
+            have the same number of integers: zeros at the end of a key do not count.
 
     Returns:
         uint64 `[count]`, uniform.
@@ -20,7 +21,8 @@ def random_words(count: int, *key: int) -> np.ndarray:
     >>> bool(np.array_equal(random_words(3, 1, 2), random_words(3, 1, 2)))
     True
     """
-    # Two halves a word: a seed sequence reads 32 bits at a time, and keys of unequal length could read alike.
+    # Two halves each: a seed sequence reads 32 bits at a time, and would take large and small integers for keys of
+    # unequal length.
     halves = np.array(key, "<u8").view("<u4")
     return np.random.Philox(np.random.SeedSequence(halves)).random_raw(count)
 

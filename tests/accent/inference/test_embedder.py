@@ -81,7 +81,7 @@ def test_a_save_that_fails_leaves_the_model_before(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(AccentError, match="No space left"):
         save_model(tiny(1), tmp_path, FeatureConfig())
     assert (tmp_path / WEIGHTS_NAME).read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == [DESCRIPTION_NAME, WEIGHTS_NAME]

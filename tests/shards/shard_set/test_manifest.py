@@ -80,7 +80,7 @@ def test_the_index_is_mapped_not_read(whole):
 
 
 def test_a_missing_folder_is_one_clear_line(tmp_path):
-    _one_line(tmp_path / "none", "no such folder", "accent featurize")
+    _one_line(tmp_path / "none", "no such folder", "featurize a corpus")
 
 
 def test_a_folder_without_manifest_is_one_clear_line(tmp_path):

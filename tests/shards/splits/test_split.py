@@ -160,7 +160,7 @@ def test_a_failed_write_leaves_the_old_file(arctic: ShardSet, tmp_path: Path, mo
         raise OSError("No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(AccentError, match=r"split\.json: cannot be written \(No space left"):
         make_split(arctic, SplitConfig(seed=1)).save(path)
     assert Split.load(path) == old
     assert [one.name for one in tmp_path.iterdir()] == ["split.json"]

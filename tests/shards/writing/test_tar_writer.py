@@ -13,7 +13,6 @@ import pytest
 import webdataset
 
 from accent.features.schema import N_COLUMNS, column_index
-from accent.files import write_bytes
 from accent.strict_json import to_json
 from shards.writing.sample import pack_sample, store_frames
 from shards.writing.tar_writer import ShardWriter
@@ -103,14 +102,6 @@ def test_a_failure_leaves_neither_shard_nor_temporary_file(tmp_path):
         writer.add(pack_sample(*next(_samples())))
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
-    write_bytes(tmp_path / "file", b"old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError("no space left")))
-    with pytest.raises(OSError, match="no space"):
-        write_bytes(tmp_path / "file", b"new")
-    assert (tmp_path / "file").read_bytes() == b"old"
 
 
 def test_values_beyond_float16_are_an_error_that_names_the_column():
