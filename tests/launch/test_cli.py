@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,15 @@ def test_parts_are_merged_into_one_set(accent, corpus, tmp_path):
     assert accent("inspect", shards, "--verify")[0] == 0
     status, printed, _ = accent(*words, "--part", "2/2")
     assert status == 0 and f"the set is merged: accent inspect {shards}" in printed
+
+
+def test_inputs_that_were_refused_are_listed_on_stderr(accent, corpus, tmp_path):
+    copy = shutil.copytree(corpus, tmp_path / "copy")
+    broken = sorted(copy.rglob("*.wav"))[0]
+    broken.write_bytes(b"no sound")
+    status, printed, errors = accent("featurize", copy, tmp_path / "shards", "--workers", 1)
+    assert status == 0
+    assert "1 input refused" in errors and broken.name in errors and "17 samples" in printed
 
 
 def test_a_wrong_command_has_status_2(accent):

@@ -1,6 +1,7 @@
 """From real recordings to a shard set: the same bytes whatever the workers and however often it was killed."""
 
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 import webdataset
+from rich.console import Console
 
 from accent.audio.prepare import load_speech
 from accent.errors import AccentError
@@ -24,7 +26,7 @@ from accent.features.phones import PHONES, read_phone_intervals
 from accent.features.schema import N_COLUMNS
 from shards.corpora.corpus import CorpusConfig
 from shards.shard_set.manifest import ShardSet
-from shards.shard_set.summary import verify
+from shards.shard_set.summary import refused_table, verify
 from shards.writing import processor as featurize
 from shards.writing.processor import FeatureProcessor, FeaturizeConfig
 from tests.support.dying import in_a_child
@@ -301,13 +303,16 @@ def test_fewer_than_one_worker_is_refused(corpus, tmp_path):
         FeatureProcessor(corpus, tmp_path, workers=0)
 
 
-def test_refusals_are_shown_with_their_reasons(corpus, tmp_path, capsys, made):
+def test_refusals_are_in_the_manifest_and_the_first_are_shown_with_their_reasons(corpus, tmp_path, made):
     part = tmp_path / "only"
     (part / "B" / "wav").mkdir(parents=True)
     (part / "speakers.tsv").write_text("speaker\taccent\nB\tArabic\n")
     for number in range(22):
         shutil.copyfile(corpus / "ENG036" / "wav" / "empty.wav", part / "B" / "wav" / f"x{number:02d}.wav")
     shutil.copyfile(corpus / "ARA004" / "wav" / "arctic_a0003.wav", part / "B" / "wav" / "good.wav")
-    assert len(FeatureProcessor(part, tmp_path / "out", workers=1).process_dataset()) == 1
-    shown = capsys.readouterr().err
+    shard_set = FeatureProcessor(part, tmp_path / "out", workers=1).process_dataset()
+    assert len(shard_set) == 1
+    console = Console(file=io.StringIO())
+    console.print(refused_table(shard_set.manifest.refused))
+    shown = console.file.getvalue()
     assert "22 inputs refused" in shown and "B/wav/x00.wav" in shown and "B/wav/x21.wav" not in shown
