@@ -4,34 +4,31 @@ The training speakers' recordings teach the classifiers; the tested speakers' re
 where the split has them, are the only ones tested and never taught.  Everything is written to the run's folder
 `evaluation/`.
 
-Shapes: B batch rows, N recordings, E embedding, A accents.  Cost: a forward pass over every utterance of both groups,
+Shapes: N recordings, E embedding, A accents.  Cost: a forward pass over every utterance of both groups,
 then seconds of linear probes, t-SNE and drawing.
 """
 
 import json
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from rich.console import Console, Group
-from rich.progress import track
+from rich.console import Group
 
-from accent.configuration import flatten, load, to_mapping
+from accent.configuration import load
 from accent.errors import AccentError
-from accent.features.config import FeatureConfig
 from accent.files import writable_folder, write_archive, write_text
 from accent.inference.embedder import load_model
 from accent.model.encoder import EnhancedAccentEncoder
-from accent.model.normalisation import VoiceStatistics
 from launch.evaluation.measures import Recordings, measure
+from launch.extraction.compatibility import check_features
+from launch.extraction.extract import extract, track_on_terminal, usable_device
 from launch.extraction.speaker_statistics import voices_for
 from launch.reporting.figures import draw_confusion, draw_fusion, draw_space, figures_table, groups_table
 from launch.run_config import RunConfig
-from shards.loading.batch import Batch
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split
@@ -65,83 +62,6 @@ class Choice(NamedTuple):
     """The shard set has no speaker of that part of the split."""
 
 
-@dataclass(frozen=True, eq=False)
-class Extraction:
-    """What a model makes of a loader's samples, by ascending sample number."""
-
-    embedding_NE: np.ndarray
-    probability_NA: np.ndarray
-    accent_N: np.ndarray
-    """Positions in the loader's accents."""
-    speaker_N: np.ndarray
-    sample_N: np.ndarray
-
-
-def extract_embeddings(
-    model: EnhancedAccentEncoder, dataloader: Iterable[Batch], device: torch.device | str | None = None
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Embed everything a loader yields.
-
-    Args:
-        model: the encoder; moved to the device, and left in the mode it came in.
-        dataloader: yields `Batch`; its attribute `accents` names the labels, or else the model's accents do.  If the
-            model normalises by speaker, its attribute `shard_set` knows the speakers.
-        device: where to compute; where the model is if not given.
-
-    Returns:
-        embeddings, float32 [N, E]; labels, int64 [N]; accents, the name of each row's label.  Rows come
-        by ascending sample number; rows that only fill a batch are left out.
-
-    Example:
-        >>> embeddings, labels, accents = extract_embeddings(model, dataloader, device)  # doctest: +SKIP
-    """
-    shard_set = getattr(dataloader, "shard_set", None)
-    extraction = extract(model, dataloader, device, None if shard_set is None else voices_for(model, shard_set))
-    names = getattr(dataloader, "accents", None) or model.config.accents
-    return extraction.embedding_NE, extraction.accent_N, [names[label] for label in extraction.accent_N]
-
-
-@torch.inference_mode()
-def extract(
-    model: EnhancedAccentEncoder,
-    batches: Iterable[Batch],
-    device: torch.device | str | None = None,
-    table: VoiceStatistics | None = None,
-) -> Extraction:
-    """Embed everything a loader yields; as `extract_embeddings`, with probabilities, speakers and sample numbers.
-
-    The table is of the voices of the shard set, from `voices_for`; needed if the model normalises by speaker.
-    """
-    target = torch.device(device) if device is not None else next(model.parameters()).device
-    model.to(target)
-    table = None if table is None else table.to(target)
-    was_training = model.training
-    model.eval()
-    parts: list[tuple[torch.Tensor, ...]] = []
-    try:
-        for batch in batches:
-            frames_BTD, valid_BT, speaker_B = (
-                part.to(target, non_blocking=True) for part in (batch.frames_BTD, batch.valid_BT, batch.speaker_B)
-            )
-            output = model(frames_BTD, valid_BT, None if table is None else table.rows(speaker_B))
-            columns = (
-                output.embedding_BE.float(),
-                output.accent_logits_BA.float().softmax(-1),
-                batch.accent_B,
-                batch.speaker_B,
-                batch.sample_B,
-            )
-            kept = batch.row_valid_B.cpu()
-            parts.append(tuple(column.cpu()[kept] for column in columns))
-    finally:
-        model.train(was_training)
-    if not parts:
-        raise AccentError("the loader yields no batch; nothing to embed")
-    columns_N = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
-    order_N = np.argsort(columns_N[-1], kind="stable")
-    return Extraction(*(column[order_N] for column in columns_N))
-
-
 def evaluate_run(
     run: Path,
     shards: Path,
@@ -171,7 +91,7 @@ def evaluate_run(
         AccentError: no model or split, features made otherwise than the model's, nobody to test, or a folder that
             cannot be written.
     """
-    device = device if device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
+    device = usable_device(device)
     model, feature_config = load_model(run, device)
     folder = output if output is not None else run / "evaluation"
     parts = Split.load(run / "split.json")
@@ -211,32 +131,6 @@ def evaluate_run(
     )
     write_text(folder / "evaluation.json", json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     return EvaluationResult(folder, report, pictures)
-
-
-def check_features(shard_set: ShardSet, feature_config: FeatureConfig) -> None:
-    """Refuse a shard set whose features were made otherwise than those the model was trained on.
-
-    The backend may differ: both give the same numbers within the bounds that their tests hold.
-
-    Raises:
-        AccentError: the line names the first values that differ.
-    """
-    theirs = flatten(to_mapping(load(FeatureConfig, shard_set.manifest.configuration.get("features", {}))))
-    ours = flatten(to_mapping(feature_config))
-    differing = [
-        f"{key} {theirs[key]}, not {ours[key]}" for key in ours if key != "backend" and theirs[key] != ours[key]
-    ]
-    if differing:
-        raise AccentError(
-            f"{shard_set.place}: features made otherwise than those the model was trained on "
-            f"({'; '.join(differing[:3])}); featurize with the model's configuration"
-        )
-
-
-def track_on_terminal(items: Sequence[Any] | EvaluationLoader, description: str) -> Iterable[Any]:
-    """Yield the items beside a progress bar on stderr; without one where stderr is no terminal."""
-    bar = Console(stderr=True)
-    return track(items, description, len(items), console=bar, disable=not sys.stderr.isatty(), transient=True)
 
 
 def choose_speakers(

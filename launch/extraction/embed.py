@@ -15,7 +15,8 @@ from rich.console import Console
 from accent.errors import AccentError
 from accent.files import writable_folder, write_archive
 from accent.inference.embedder import AccentEmbedder, Prediction
-from launch.evaluation.evaluate import check_features, extract, track_on_terminal
+from launch.extraction.compatibility import check_features
+from launch.extraction.extract import extract, track_on_terminal, usable_device
 from launch.extraction.speaker_statistics import voices_for
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import MANIFEST_NAME, ShardSet
@@ -64,7 +65,7 @@ def embed_input(
         AccentError: no model, no such input, no sound file in it or none that can be used, features made otherwise than
             the model's, or an output that cannot be written.
     """
-    device = device if device is not None else ("cuda" if torch.cuda.is_available() else "cpu")
+    device = usable_device(device)
     console = console if console is not None else Console()
     _check_output(output)
     embedder = AccentEmbedder.load(run, device)

@@ -7,8 +7,7 @@ an accent it is not defined; where it is, it is reported beside.  Cost: one forw
 Shape legend: N validation utterances, B rows of a batch, E embedding, A accents.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -18,24 +17,14 @@ from accent.errors import AccentError
 from accent.metrics import map_at_r
 from accent.metrics.classification import confusion_by_speaker, scores_of_confusion
 from accent.model.encoder import EnhancedAccentEncoder
+from launch.extraction.extract import Extraction, encode
 from launch.extraction.speaker_statistics import voices_for
-from launch.runtime.precision import autocast
 from launch.runtime.start import AllRanksError, Runtime, raise_on_all_ranks
+from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches
 
 SELECTION = "balanced_accuracy"
 """The metric that chooses the best model; higher is better."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the encoder makes of the validation utterances, in sample order, each once."""
-
-    embeddings_NE: np.ndarray
-    logits_NA: np.ndarray
-    accent_N: np.ndarray
-    speaker_N: np.ndarray
-    sample_N: np.ndarray
 
 
 class StoppedWhileValidating(Exception):  # noqa: N818 (no error: a wish)
@@ -72,10 +61,10 @@ def validate(
         AllRanksError: the loader has no utterance, or none of an accent that the head knows.
         StoppedWhileValidating: a signal came.
     """
-    heard = hear(encoder, loader, runtime, signal_number)
-    if len(heard.sample_N) == 0:
+    extraction = extract_on_all_ranks(encoder, loader, runtime, signal_number)
+    if len(extraction.sample_N) == 0:
         raise AllRanksError("no validation utterance: give split.validation a speaker of each accent")
-    found = [measure(heard, accents, list(loader.accents))] if runtime.is_main else [{}]
+    found = [measure(extraction, accents, list(loader.accents))] if runtime.is_main else [{}]
     if runtime.world_size > 1:
         broadcast_object_list(found)
     if SELECTION not in found[0]:
@@ -83,73 +72,76 @@ def validate(
     return found[0]
 
 
-@torch.no_grad()
-def hear(
+def extract_on_all_ranks(
     encoder: EnhancedAccentEncoder, loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]
-) -> Prediction:
-    """Embed a loader's utterances on all processes and bring them together, in sample order, each exactly once."""
-    was_training = encoder.training
-    encoder.eval()
-    parts: list[tuple[torch.Tensor, ...]] = []
+) -> Extraction:
+    """Embed a loader's utterances on all processes and gather them, in sample order, each exactly once.
+
+    Raises:
+        AllRanksError: the loader has no batch, or a sample cannot be read.
+        StoppedWhileValidating: a signal came.
+    """
     with raise_on_all_ranks(runtime):
-        table = voices_for(encoder, loader.shard_set, runtime.device)
+        voices = voices_for(encoder, loader.shard_set, runtime.device)
+    batches = _agreed_batches(loader, runtime, signal_number)
+    parts = list(encode(encoder, batches, runtime.device, voices, runtime.precision))
+    if not parts:
+        raise AllRanksError("no validation utterance: give split.validation a speaker of each accent")
+    # Every process has equally many batches and rows, so these tensors are of one shape.
+    columns = [runtime.accelerator.gather(torch.cat(column)).cpu().numpy() for column in zip(*parts, strict=True)]
+    extraction = Extraction.in_sample_order(columns)
+    if (np.diff(extraction.sample_N) == 0).any():
+        raise RuntimeError("the loader yields a validation utterance twice")
+    return extraction
+
+
+def _agreed_batches(loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]) -> Iterator[Batch]:
+    """Yield a loader's batches; a signal or a fault of one process ends the iteration on all of them together."""
     batches, fault = iter(loader), None
     while True:
         try:
             batch = next(batches, None)
         except AccentError as error:
             batch, fault = None, error
-        # All processes have equally many batches, so they come to the end, or to a fault of one of them, together.
+        # Every process has equally many batches, so all come to the end, or to a fault of one of them, together.
         stop, faulty = runtime.all_reduce_max(signal_number(), float(fault is not None))
-        if stop or faulty or batch is None:
+        if stop:
+            raise StoppedWhileValidating(int(stop))
+        if faulty or batch is None:
             break
-        batch = batch.to(runtime.device, non_blocking=True)
-        voices = None if table is None else table.rows(batch.speaker_B)
-        with autocast(runtime.precision, runtime.device):
-            output = encoder(batch.frames_BTD, batch.valid_BT, voices)
-        rows = (output.embedding_BE.float(), output.accent_logits_BA.float(), batch.accent_B, batch.speaker_B)
-        parts.append((*rows, batch.sample_B))
-    encoder.train(was_training)
-    if stop:
-        raise StoppedWhileValidating(int(stop))
+        yield batch
     with raise_on_all_ranks(runtime):
         if fault is not None:
             raise fault
-    if not parts:
-        nothing = np.zeros(0, np.int64)
-        return Prediction(np.zeros((0, 1)), np.zeros((0, 1)), nothing, nothing, nothing)
-    # All processes have equally many batches and rows, so these tensors are of one shape; invalid rows fall out below.
-    columns = [runtime.accelerator.gather(torch.cat(column)).cpu().numpy() for column in zip(*parts, strict=True)]
-    sample = columns[4]
-    order = np.argsort(sample, kind="stable")[np.count_nonzero(sample < 0) :]
-    if (np.diff(sample[order]) == 0).any():
-        raise RuntimeError("the loader gave a validation utterance twice")
-    return Prediction(*(column[order] for column in columns))
 
 
-def measure(heard: Prediction, accents: list[str], loader_accents: list[str]) -> dict[str, float]:
-    """Return the metrics of `validate` from what was heard.
+def measure(extraction: Extraction, accents: list[str], loader_accents: list[str]) -> dict[str, float]:
+    """Return the metrics of `validate` from embeddings, logits and labels.
 
     Args:
-        heard: embeddings, logits and labels of the utterances.
+        extraction: embeddings, logits and labels of the utterances.
         accents: names of the accent head's labels.
-        loader_accents: names that `heard.accent_N` counts in.
+        loader_accents: names that `extraction.accent_N` counts in.
     """
     position = {name: number for number, name in enumerate(accents)}
-    label_N = np.array([position.get(name, -1) for name in loader_accents])[heard.accent_N]
+    label_N = np.array([position.get(name, -1) for name in loader_accents])[extraction.accent_N]
     known = label_N >= 0
     metrics: dict[str, float] = {}
     if known.any():
-        logits, label, speaker = heard.logits_NA[known].astype(np.float64), label_N[known], heard.speaker_N[known]
+        logits, label, speaker = (
+            extraction.logits_NA[known].astype(np.float64),
+            label_N[known],
+            extraction.speaker_N[known],
+        )
         counts = confusion_by_speaker(label, logits.argmax(1), speaker, len(accents)).sum(0)
         scores = scores_of_confusion(counts)
         metrics.update({name: float(scores[name]) for name in (SELECTION, "accuracy", "macro_f1")})
         logits -= logits.max(1, keepdims=True)
         picked = logits[np.arange(len(label)), label] - np.log(np.exp(logits).sum(1))
         metrics["cross_entropy"] = float(-picked.mean())
-    retrieval = map_at_r(heard.embeddings_NE, heard.accent_N, heard.speaker_N)
+    retrieval = map_at_r(extraction.embedding_NE, extraction.accent_N, extraction.speaker_N)
     if retrieval.value is not None:
         metrics["map_at_r"] = retrieval.value
-    centred = heard.embeddings_NE - heard.embeddings_NE.mean(0)
+    centred = extraction.embedding_NE - extraction.embedding_NE.mean(0)
     metrics["spread"] = float(np.square(centred).sum(1).mean())
     return metrics

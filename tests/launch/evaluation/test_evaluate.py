@@ -10,11 +10,11 @@ from rich.console import Console
 from sklearn.metrics import accuracy_score
 
 from accent.errors import AccentError
-from accent.inference.embedder import AccentEmbedder, load_model
+from accent.inference.embedder import AccentEmbedder
 from accent.metrics import nearest_centroid
-from launch import extract_embeddings, train_accent_encoder
+from launch import train_accent_encoder
 from launch.evaluation.evaluate import choose_speakers, evaluate_run
-from shards import EvaluationLoader, ShardSet, TrainingLoader
+from shards import ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
@@ -43,53 +43,6 @@ def printed(result) -> str:
     text = console.export_text()
     assert "…" not in text
     return text
-
-
-# --- extract_embeddings -----------------------------------------------------------------------------------------------
-
-
-def test_rows_come_in_sample_order_each_as_alone(shard_set, run):
-    model, feature_config = load_model(run)
-    loader = EvaluationLoader(shard_set, ["A1", "S3"], BatchConfig(evaluation_frames_per_batch=1_500))
-    assert len(loader) > 1
-    embeddings, labels, accents = extract_embeddings(model, loader, "cpu")
-    reader, embedder = ShardReader(shard_set), AccentEmbedder(model, feature_config)
-    assert embeddings.dtype == np.float32 and len(embeddings) == 12
-    for row, sample in enumerate(loader.numbers_N):
-        alone = embedder.predict_frames(reader.frames(int(sample))).embedding_E
-        np.testing.assert_allclose(embeddings[row], alone, atol=1e-5)
-        assert accents[row] == shard_set.accents[labels[row]] == reader.metadata(int(sample))["accent"]
-
-
-def test_rows_that_only_fill_a_batch_are_left_out(shard_set, run):
-    model, _ = load_model(run)
-    halves = [EvaluationLoader(shard_set, ["A0", "H0", "S0"], rank=rank, world_size=4) for rank in range(4)]
-    assert any((batch.sample_B < 0).any() for half in halves for batch in half)
-    whole = extract_embeddings(model, EvaluationLoader(shard_set, ["A0", "H0", "S0"]), "cpu")[0]
-    assert sum(len(extract_embeddings(model, half, "cpu")[0]) for half in halves) == len(whole) == 18
-
-
-def test_a_training_loader_and_a_list_of_batches_are_embedded_too(shard_set, run):
-    model, _ = load_model(run)
-    loader = TrainingLoader(shard_set, split_of(shard_set), BatchConfig(crop_frames=50))
-    embeddings, labels, accents = extract_embeddings(model, loader, "cpu")
-    assert len(embeddings) == len(loader) * loader.global_batch
-    again, same_labels, same_accents = extract_embeddings(model, [batch.to("cpu") for batch in loader], "cpu")
-    assert (again == embeddings).all() and (labels == same_labels).all() and accents == same_accents
-
-
-def test_the_model_stays_in_the_mode_it_came_in(shard_set):
-    loader = EvaluationLoader(shard_set, ["A0"])
-    model = untrained().train()
-    first = extract_embeddings(model, loader, "cpu")[0]
-    assert model.training
-    assert (first == extract_embeddings(model.eval(), loader, "cpu")[0]).all()
-    assert not model.training
-
-
-def test_nothing_to_embed_is_one_clear_line():
-    with pytest.raises(AccentError, match="no batch"):
-        extract_embeddings(untrained(), [], "cpu")
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from accent.model.config import Mode, ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from accent.model.normalisation import measure_voices
 from launch import extract_embeddings
-from launch.evaluation.evaluate import evaluate_run, extract
+from launch.evaluation.evaluate import evaluate_run
 from launch.extraction.embed import embed_input
+from launch.extraction.extract import extract
 from launch.extraction.speaker_statistics import set_normalisation, speaker_voices, voices_for
 from launch.run_config import RunConfig
 from launch.runtime.signals import Interrupted
