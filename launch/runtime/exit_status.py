@@ -15,9 +15,9 @@ from typing import NoReturn
 import torch
 
 from accent.errors import AccentError
+from launch.runtime.agreement import AllRanksError
 from launch.runtime.missing_ranks import missing_processes
 from launch.runtime.signals import TEMPORARY_FAILURE, Interrupted
-from launch.runtime.start import AllRanksError
 
 LOST = 1
 """Status of a process whose collective failed because another is gone."""

@@ -6,9 +6,6 @@ with what there is, and refuses to train otherwise.  Cost: the imports (seconds)
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast, get_args
 
@@ -19,61 +16,15 @@ from accelerate.utils import (
     DistributedDataParallelKwargs,
     DistributedType,
     InitProcessGroupKwargs,
-    gather_object,
 )
 
 from accent.errors import AccentError
+from launch.runtime.agreement import Runtime
 from launch.runtime.deepspeed_plugin import launched_stage, zero_plugin
 from launch.runtime.missing_ranks import sign_in
 from launch.runtime.precision import Precision
 
 SUPPORTED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU, DistributedType.DEEPSPEED)
-
-
-class AllRanksError(AccentError):
-    """A fault that all processes raise together with the same line: the first speaks for all."""
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """The processes as they are."""
-
-    accelerator: Accelerator
-    """Prepares a module and an optimizer (nothing else); its own mixed precision is off."""
-    precision: Precision
-    """Arithmetic of the forward pass."""
-    zero_stage: int
-    """What DeepSpeed shares out among the processes; 0: nothing, each has a whole copy."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where this process computes."""
-        return self.accelerator.device
-
-    @property
-    def rank(self) -> int:
-        """Number of this process."""
-        return int(self.accelerator.process_index)
-
-    @property
-    def world_size(self) -> int:
-        """How many there are."""
-        return int(self.accelerator.num_processes)
-
-    @property
-    def is_main(self) -> bool:
-        """Whether this is the process that writes and prints."""
-        return self.rank == 0
-
-    def all_reduce_max(self, *numbers: float | torch.Tensor) -> list[float]:
-        """Return the highest of each number over all processes; a collective.
-
-        Numbers that lie on the device are waited for once, at the end.
-        """
-        held = torch.stack([torch.as_tensor(number, dtype=torch.float32, device=self.device) for number in numbers])
-        if self.world_size > 1:
-            torch.distributed.all_reduce(held, op=torch.distributed.ReduceOp.MAX)
-        return held.tolist()
 
 
 def start_runtime(
@@ -210,26 +161,3 @@ def describe(
         f"{f', {gradient_accumulation_steps} of them a step' if gradient_accumulation_steps > 1 else ''}{chunks}, "
         f"{parameters / 1e6:.2f} M parameters"
     )
-
-
-@contextmanager
-def raise_on_all_ranks(runtime: Runtime) -> Iterator[None]:
-    """Run a block on every process; if it fails with an `AccentError` on any, raise that error on all.
-
-    Without this a process that cannot read its disk would leave the others waiting in their next collective.
-    Every process must enter the block.  Cost: one small all-gather.
-
-    Raises:
-        AllRanksError: the distinct lines of all processes, joined.
-    """
-    fault: str | None = None
-    try:
-        yield
-    except AllRanksError:
-        raise
-    except AccentError as error:
-        fault = str(error)
-    faults = [fault] if runtime.world_size == 1 else gather_object([fault])
-    lines = list(dict.fromkeys(line for line in faults if line is not None))
-    if lines:
-        raise AllRanksError("; ".join(lines))

@@ -33,7 +33,7 @@ from safetensors import SafetensorError
 from accent.errors import AccentError
 from accent.files import recover_folders, replace_folder
 from launch.run_config import what_differs
-from launch.runtime.start import Runtime, raise_on_all_ranks
+from launch.runtime.agreement import Runtime, raise_on_all_ranks
 from launch.training.engines.engine import Engine
 from shards.shard_set.manifest import ShardSet
 

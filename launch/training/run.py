@@ -28,7 +28,8 @@ from launch.run_config import (
     what_differs,
     write_config,
 )
-from launch.runtime.start import Runtime, describe, raise_on_all_ranks, start_runtime
+from launch.runtime.agreement import Runtime, raise_on_all_ranks
+from launch.runtime.start import describe, start_runtime
 from launch.training.checkpoint import complete_checkpoints, read_state, shard_set_fingerprint
 from launch.training.trainer import LoopConfig, Trainer
 from shards.loading.protocol import EvaluationBatches, TrainingBatches

@@ -29,10 +29,11 @@ from accent.losses.objective import AccentObjective
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.extraction.speaker_statistics import voices_for
 from launch.run_config import CheckpointConfig, MonitorConfig, OptimizerConfig
+from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
-from launch.runtime.start import AllRanksError, Runtime, raise_on_all_ranks
 from launch.training.checkpoint import Checkpoints, Progress
-from launch.training.engines.engine import DataParallelEngine, Engine
+from launch.training.engines.data_parallel import DataParallelEngine
+from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
 from launch.training.module import TrainingModule
 from launch.training.monitor import Monitor, StepReport

@@ -19,7 +19,7 @@ from accent.metrics.classification import confusion_by_speaker, scores_of_confus
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.extraction.extract import Extraction, encode
 from launch.extraction.speaker_statistics import voices_for
-from launch.runtime.start import AllRanksError, Runtime, raise_on_all_ranks
+from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches
 

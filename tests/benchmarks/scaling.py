@@ -48,7 +48,8 @@ from torch.profiler import ProfilerActivity, profile
 from accent.losses.objective import AccentObjective
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
-from launch.runtime.start import Runtime, start_runtime
+from launch.runtime.agreement import Runtime
+from launch.runtime.start import start_runtime
 from tests.benchmarks.device import PEAK_FLOPS
 from tests.benchmarks.step import Stepper, Trial, count_flops, counted_numbers, make_loop
 from tests.benchmarks.train import CROP, make_loader

@@ -28,8 +28,8 @@ from accent.losses.objective import AccentObjective, gather_rows
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import CheckpointConfig, MonitorConfig, OptimizerConfig
+from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision
-from launch.runtime.start import Runtime
 from launch.training.trainer import LoopConfig, Trainer
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize

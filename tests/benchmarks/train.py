@@ -37,8 +37,9 @@ from rich.table import Table
 
 from accent.features.schema import N_COLUMNS
 from accent.model.config import L2_ARCTIC_ACCENTS, ModelConfig
+from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision
-from launch.runtime.start import Runtime, start_runtime
+from launch.runtime.start import start_runtime
 from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import device_name, peak_flops

@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from launch.run_config import OptimizerConfig
+from launch.runtime.agreement import Runtime
 from launch.runtime.precision import LossScale
-from launch.runtime.start import Runtime
 from launch.training.module import TrainingModule, TrainingOutput
-from launch.training.optimizer import parameter_groups
 from launch.training.step_timer import StepTimer
 from shards.loading.batch import Batch
 
@@ -33,7 +31,7 @@ MOMENTS = "optimizer.pt"
 """AdamW's moments and step counts in a checkpoint."""
 
 
-class Stepped(NamedTuple):
+class StepResult(NamedTuple):
     """What became of a step."""
 
     gradient_norm: float
@@ -78,7 +76,7 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def step(self, lr: float) -> Stepped:
+    def step(self, lr: float) -> StepResult:
         """Apply the gradient accumulated, or leave it out if it is not finite; either way it is gone afterwards.
 
         Args:
@@ -118,102 +116,6 @@ def nan_if_not_finite(loss: Tensor) -> Tensor:
     an infinite loss may have finite gradients.
     """
     return loss * torch.where(loss.isfinite(), 1.0, torch.nan).detach()
-
-
-class DataParallelEngine(Engine):
-    """The model on one device, or a copy of it on each under DistributedDataParallel."""
-
-    in_background = True
-
-    def __init__(
-        self,
-        module: TrainingModule,
-        config: OptimizerConfig,
-        runtime: Runtime,
-        gradient_accumulation_steps: int,
-        clock: StepTimer,
-    ) -> None:
-        super().__init__(module, config, runtime, gradient_accumulation_steps, clock)
-        optimizer = build_optimizer(module, config)
-        self.wrapped, self.optimizer = runtime.accelerator.prepare(module, optimizer)
-
-    def accumulate(self, batch: Batch, last: bool) -> TrainingOutput:
-        """Add the gradient of one batch; all but the last stay with this process."""
-        with nullcontext() if last else self.runtime.accelerator.no_sync(self.wrapped):
-            output: TrainingOutput = self.wrapped(batch)
-            with self.clock.part("backward"):
-                (
-                    nan_if_not_finite(output.loss) * (self.loss_scale.factor / self.gradient_accumulation_steps)
-                ).backward()
-        return output
-
-    def step(self, lr: float) -> Stepped:
-        """Unscale, clip, update."""
-        with self.clock.part("optimizer"):
-            set_learning_rate(self.optimizer, lr)
-            if self.loss_scale.factor != 1.0:
-                gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
-                torch._foreach_mul_(gradients, 1 / self.loss_scale.factor)
-            norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip))
-            # Gradients are the same on every process by now, so all of them decide alike.
-            applied = norm < float("inf")
-            if applied:
-                self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-        self.loss_scale.update(overflowed=not applied)
-        return Stepped(norm, applied)
-
-    def warm_up(self, batch: Batch) -> None:
-        """Run one pass for nothing, after which DDP lays its buckets of gradients out for good.
-
-        Where a gradient lies in a bucket decides in which order three processes or more add it up.  Without this pass
-        the first step after a resume would add in another order than the same step of an uninterrupted run.
-        """
-        if self.runtime.world_size > 1:
-            self.accumulate(batch, last=True)
-            self.optimizer.zero_grad(set_to_none=True)
-
-    def snapshot(self) -> Callable[[Path], None] | None:
-        """Copy weights and moments to the host's memory; they are the same on every process, so the first writes."""
-        if not self.runtime.is_main:
-            return None
-        weights, moments = to_host(self.module.state_dict()), to_host(self.optimizer.state_dict())
-
-        def write(folder: Path) -> None:
-            save_file(weights, folder / WEIGHTS)
-            torch.save(moments, folder / MOMENTS)
-
-        return write
-
-    def load(self, folder: Path) -> None:
-        """Take over weights and moments."""
-        moments = torch.load(folder / MOMENTS, map_location="cpu", weights_only=True)
-        self.module.load_state_dict(load_file(folder / WEIGHTS))
-        self.optimizer.load_state_dict(moments)
-
-
-def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
-    """Return AdamW over a module's parameters, those of fewer than two dimensions without decay.
-
-    Fused, one kernel for many parameters: half the optimizer's time, on a CPU too.
-
-    Args:
-        module: what is optimised.
-        config: rates and decays.
-    """
-    return torch.optim.AdamW(
-        parameter_groups([module], config.weight_decay),
-        lr=config.lr,
-        betas=(config.betas[0], config.betas[1]),
-        eps=config.epsilon,
-        fused=True,
-    )
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr
 
 
 def to_host(state: Any) -> Any:

@@ -20,17 +20,10 @@ import torch
 from safetensors.torch import save_file
 
 from launch.run_config import OptimizerConfig
-from launch.runtime.start import Runtime
-from launch.training.engines.engine import (
-    WEIGHTS,
-    Engine,
-    Stepped,
-    build_optimizer,
-    nan_if_not_finite,
-    set_learning_rate,
-    to_host,
-)
+from launch.runtime.agreement import Runtime
+from launch.training.engines.engine import WEIGHTS, Engine, StepResult, nan_if_not_finite, to_host
 from launch.training.module import TrainingModule, TrainingOutput
+from launch.training.optimizer import build_optimizer, set_learning_rate
 from launch.training.step_timer import StepTimer
 from shards.loading.batch import Batch
 
@@ -103,7 +96,7 @@ class ZeroEngine(Engine):
             self.wrapped.backward(nan_if_not_finite(output.loss))
         return output
 
-    def step(self, lr: float) -> Stepped:
+    def step(self, lr: float) -> StepResult:
         """Let DeepSpeed clip and update, or leave the step out."""
         with self.clock.part("optimizer"):
             set_learning_rate(self.optimizer, lr)
@@ -111,7 +104,7 @@ class ZeroEngine(Engine):
         applied = not self.optimizer.step_was_skipped
         self.loss_scale.update(overflowed=not applied)
         self._set_scale()
-        return Stepped(float(self.wrapped.get_global_grad_norm()), applied)
+        return StepResult(float(self.wrapped.get_global_grad_norm()), applied)
 
     def warm_up(self, batch: Batch) -> None:
         """Do nothing: DeepSpeed's order is that of the parameters, from the first step on."""

@@ -18,7 +18,7 @@ from launch.training.checkpoint import (
     replace_folder,
     shard_set_fingerprint,
 )
-from launch.training.engines.engine import DataParallelEngine
+from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.step_timer import StepTimer
 from tests.support.small_runs import small_shards
 

@@ -10,7 +10,8 @@ from torch import nn
 from launch.run_config import OptimizerConfig
 from launch.runtime.precision import LossScale
 from launch.runtime.start import start_runtime
-from launch.training.engines.engine import DataParallelEngine, nan_if_not_finite
+from launch.training.engines.data_parallel import DataParallelEngine
+from launch.training.engines.engine import nan_if_not_finite
 from launch.training.module import TrainingOutput
 from launch.training.step_timer import StepTimer
 
