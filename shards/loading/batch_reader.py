@@ -38,8 +38,8 @@ class BatchReader:
     Args:
         shard_set: where the samples are.
         plan: step -> rows.
-        n_frames: length of every batch in frames; None: the longest of its samples.
-        verify: compare every sample with its checksum, for which a crop's whole sample is read.
+        n_frames: length of all batches in frames; None: the longest of its samples.
+        verify: compare each sample with its checksum, for which a crop's whole sample is read.
         damaged: "stop" raises at a damaged sample; "skip" makes its row invalid.
     """
 
