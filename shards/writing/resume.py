@@ -155,7 +155,7 @@ def remove_temporaries(root: Path, numbers: Iterable[int], everything: bool) -> 
 
 
 def same_program(root: Path, intent: Intent) -> None:
-    """Refuse to go on with half a set that another program made.
+    """Refuse to resume half a set that another program made.
 
     Raises:
         AccentError: the feature code or a library is another one; the line names it.
