@@ -70,6 +70,10 @@ def test_the_wheel_holds_every_configuration_of_the_checkout(site):
         assert there == {path.relative_to(REPOSITORY / "configs") for path in (REPOSITORY / "configs").rglob(pattern)}
 
 
+def test_type_checkers_find_the_packages_typed(site):
+    assert all((site / package / "py.typed").is_file() for package in ("accent", "shards", "launch"))
+
+
 def test_the_wheel_declares_the_console_command(site):
     (entry_points,) = site.glob("*.dist-info/entry_points.txt")
     assert "accent = launch.cli:main" in entry_points.read_text()

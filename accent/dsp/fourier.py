@@ -1,14 +1,13 @@
 """The discrete Fourier transform of eight sequences side by side, one in each lane.
 
 Libraries transform one frame after the other, or two in narrow registers.  Here element k of eight sequences is one
-vector, so that every operation of the textbook's algorithm is one on full registers, without any shuffling.  The
+vector, so that each operation of the textbook's algorithm is one on full registers, without any shuffling.  The
 transform is done in place by decimation in frequency, four ways at a time, which leaves the result in bit-reversed
 order: whoever reads it looks its rows up (`reversed_order`), which costs nothing, as a row is a line of the cache.
 
 A real sequence of N points costs a complex transform of N / 2 (`accent.dsp.real_fourier`).
 
-Cost of 256, 512, 1024 complex points, a sequence: 0.14, 0.24, 0.5 us with AVX-512, 0.2, 0.4, 0.85 us with AVX2.
-SciPy, real sequences of twice the length: 0.7, 1.4, 3 us.
+Cost: 0.24 us a sequence of 512 complex points with AVX-512, 0.4 us with AVX2.
 
 Shape legend: M points.
 """

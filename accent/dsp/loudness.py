@@ -1,4 +1,4 @@
-"""How loud a sound is: the level of every frame, and the gated loudness of the whole (ITU-R BS.1770).
+"""How loud a sound is: the level of each frame, and the gated loudness of the whole (ITU-R BS.1770).
 
 Cost: 0.05 ms a second of sound, most of it the K-weighting filter.
 

@@ -24,9 +24,8 @@ def brick_wall_resample(samples_N: np.ndarray, rate_to: int) -> np.ndarray:
 
     The spectrum of the zero-padded sound is cut off and transformed back.  The wall is a raised cosine 50 Hz wide: as
     close to Praat's own resampling as a vertical one, by the formants of real speech, but its ringing dies within some
-    tens of milliseconds.  A vertical wall rings through the whole recording, so that formants of one frame would depend
-    on the recording's length: 33 frames of silence in front moved some by 2 kHz; with this wall, all but those of the
-    first frames by less than 0.5 Hz.
+    tens of milliseconds.  A vertical wall rings through the whole recording, so that the formants of a frame would
+    depend on the recording's length.
 
     Sample 0 stays sample 0, and sample k x 160 becomes sample k x rate_to / 100.
 

@@ -3,8 +3,8 @@
 Shape legend: T frames of 10 ms, D columns of the schema.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -37,5 +37,18 @@ class Analysis:
     """A value for each of `VOICE_REPORT_COLUMNS`, over the kept region; NaN where undefined."""
 
 
-Backend = Callable[[Speech, FeatureConfig, str | None], Analysis]
-"""`(speech, config, sex) -> analysis`; sex is "male", "female", or None where it is not known."""
+class Backend(Protocol):
+    """Computes all columns of a recording: `analyse` of `accent.features.kernels.backend`, and of the reference."""
+
+    def __call__(self, speech: Speech, config: FeatureConfig, sex: str | None = None) -> Analysis:
+        """Compute all columns of all frames of a recording.
+
+        Args:
+            speech: the prepared recording.
+            config: the settings of the analyses.
+            sex: "male" or "female" where known; decides the formant ceiling if the configuration has one for men.
+
+        Returns:
+            The frames of the whole recording and the voice report of its kept region.
+        """
+        ...

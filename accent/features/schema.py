@@ -1,6 +1,6 @@
 """The one table of feature columns; shards, normalisation, the encoder and the reports all derive from it.
 
-Frames are 10 ms apart: frame k is centred at k x 10 ms of the kept region, for every column.  Undefined values
+Frames are 10 ms apart: frame k is centred at k x 10 ms of the kept region, for all columns.  Undefined values
 (F0 of an unvoiced frame, formants of silence) are NaN.  A new family is one more entry of `FAMILIES`, one extractor a
 backend, and one encoder in `accent.model.families`.
 """

@@ -37,22 +37,22 @@ class BatchReader:
 
     Args:
         shard_set: where the samples are.
-        plan: step -> rows.
-        n_frames: length of every batch in frames; None: the longest of its samples.
-        verify: compare every sample with its checksum, for which a crop's whole sample is read.
+        sampler: returns the rows of a step (`shards.sampling.sampler`).
+        n_frames: length of all batches in frames; None: the longest of its samples.
+        verify: compare each sample with its checksum, for which a crop's whole sample is read.
         damaged: "stop" raises at a damaged sample; "skip" makes its row invalid.
     """
 
     def __init__(
         self,
         shard_set: ShardSet,
-        plan: Callable[[int], Rows],
+        sampler: Callable[[int], Rows],
         n_frames: int | None,
         verify: bool,
         damaged: Literal["stop", "skip"],
     ) -> None:
-        self._settings = (shard_set, plan, n_frames, verify, damaged)
-        self._plan, self._n_frames, self._verify, self._damaged = plan, n_frames, verify, damaged
+        self._settings = (shard_set, sampler, n_frames, verify, damaged)
+        self._sampler, self._n_frames, self._verify, self._damaged = sampler, n_frames, verify, damaged
         self._reader = ShardReader(shard_set)
         self._between = memoryview(bytearray(_MOST_BYTES_BETWEEN))
         self._whole = memoryview(b"")
@@ -75,7 +75,7 @@ class BatchReader:
             DamagedSampleError: a sample is damaged and the policy is "stop".
             AccentError: a shard cannot be opened.
         """
-        numbers_B, starts_B, counts_B = self._plan(step)
+        numbers_B, starts_B, counts_B = self._sampler(step)
         long = int(max(1, counts_B.max())) if self._n_frames is None else self._n_frames
         into = buffer.view(len(numbers_B), long)
         real_B = np.flatnonzero(numbers_B != NO_SAMPLE)

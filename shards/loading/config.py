@@ -16,7 +16,7 @@ class BatchConfig:
     accents_per_batch: int | None = None
     """Accents in a global training batch; nothing: all of them."""
     speakers_per_accent: int = 2
-    """Speakers of each accent in a batch: with two or more, every utterance meets its accent in another voice."""
+    """Speakers of each accent in a batch: with two or more, each utterance meets its accent in another voice."""
     utterances_per_speaker: int = 4
     """Utterances of each speaker in a batch."""
     same_prompts: bool = False
@@ -31,10 +31,10 @@ class BatchConfig:
     workers: int = 2
     """Threads that read ahead in each training process; 0: a batch is read when it is asked for."""
     verify: bool = False
-    """Compare every training sample with its checksum, for which whole utterances are read and then cropped;
+    """Compare each training sample with its checksum, for which whole utterances are read and then cropped;
     evaluation does it always."""
     damaged: Literal["stop", "skip"] = "stop"
-    """What a damaged sample does: it ends the run; or its row weighs nothing and is counted and logged."""
+    """What a damaged sample does: it ends the run; or its row has no weight and is counted and logged."""
 
     def __post_init__(self) -> None:
         if self.crop_frames is not None and self.crop_frames < 1:

@@ -13,7 +13,7 @@ from shards.sampling.sampler import NO_SAMPLE
 def evaluation_batches(
     numbers_N: np.ndarray, frames_N: np.ndarray, frames_per_batch: int, world_size: int
 ) -> list[np.ndarray]:
-    """Share whole utterances among processes by length: each exactly once, the same shape of plan on every rank.
+    """Share whole utterances among processes by length: each exactly once, the same shape of plan on all ranks.
 
     The longest come first, so that a batch too large for the memory fails at once.
 

@@ -1,28 +1,23 @@
 """Which sample, when: the global batch at step t as a pure function of (seed, t, decks, batch shape).
 
 A deck is a set of items drawn again and again: the accents, the speakers of an accent, the utterances of a speaker.
-Its n-th pass is a permutation keyed by (seed, deck, n), so nothing comes twice before everything has come once.  A
-step is one visit to the deck of accents, which draws P of them; each accent drawn is one visit to its deck of speakers,
-which draws S; each speaker drawn is one visit to its deck of utterances, which draws K.
+Its n-th pass is a permutation keyed by (seed, deck, n), so no item comes twice before all have come once.  A step is
+one visit to the deck of accents, which draws P of them; each accent drawn is one visit to its deck of speakers, which
+draws S; each speaker drawn is one visit to its deck of utterances, which draws K.
 
-No state is needed, because a pass holds every item exactly once: an item drawn in the n-th pass of its deck is being
-visited for the n-th time.  So the number of each visit, one level down after the other, follows from t by division.
+No state is needed, because a pass holds each item exactly once: an item drawn in the n-th pass of its deck is visited
+for the n-th time.  So the number of each visit, one level down after the other, follows from t by division.
 
 A visit may straddle two passes, and an item that ends the first must not also begin the second.  Passes are therefore
 made in groups, super-decks, of lcm(size, draws) items, which begin and end where a visit does.  Within a super-deck
 each pass is rearranged in view of the one before, so that the items which the straddling visit already holds come
-later.  Where a visit draws more than the deck holds, repeats cannot be avoided; it then holds every item at least once.
-
-Cost: a super-deck has at most `draws` passes; making one sorts that many times `size` random words (0.1 ms for 1,000
-utterances).  The decks keep the newest super-deck or two of each: at most 16 x `draws` bytes a sample, however long the
-run.  A step costs one look-up a speaker, the same at step 0 and at step 1,000,000.  The random words are Philox's raw
-output and not numpy's `permutation`, whose results may change between versions of numpy.
+later.  Where a visit draws more than the deck holds, repeats cannot be avoided; it then holds each item at least once.
 
 Positives that read the same prompt are arranged by one deck more: the prompts that at least two speakers of an accent
 read (`shards.sampling.shared_prompts`).  Each accent drawn is one visit to that deck, which draws M prompts, K or as
 many as it holds, and all S speakers read them.  Promised then:
 
-- Accents, speakers and the prompts of an accent: nothing comes twice before everything has come once.
+- Accents, speakers and the prompts of an accent: none comes twice before all have come once.
 - A speaker who lacks a drawn prompt reads, in that row, what its own deck of utterances deals at this visit anyway.
   Within a pass of that deck no utterance fills in twice, and a visit holds K different utterances where the ordinary
   order would.
@@ -30,11 +25,12 @@ many as it holds, and all S speakers read them.  Promised then:
   the number of the accent's speakers, or a multiple of it, this is strict; else turns pass in a speaker's absence, and
   the readings come equally often in the long run only.
 
-Not promised: that a speaker's utterances come equally often.  One that is shared comes when its speaker and its prompt
-meet, by chance unless every speaker comes at every visit; one of a prompt that nobody else in the accent reads comes
-only to fill in, and never if its speaker reads all shared prompts and there are at least K of them.  Nor that two
-speakers drawn together have both read what was drawn.  An accent with fewer than S speakers has some of them read the
-same prompts twice in a batch.
+Not promised: that a speaker's utterances come equally often (one that is shared comes when its speaker and its prompt
+meet; one of a prompt that nobody else in the accent reads only fills in), nor that two speakers drawn together have
+both read what was drawn.  An accent with fewer than S speakers has some of them read the same prompts twice in a batch.
+
+Cost: one look-up a speaker at any step; a new super-deck sorts at most `draws` x `size` random words (0.1 ms for 1,000
+utterances); at most 16 x `draws` bytes a sample in memory.
 
 Shape legend: N samples, A accents, B rows of the global batch = P accents x S speakers x K utterances.
 """
@@ -136,7 +132,7 @@ def training_rows(step: int, decks: Decks, shape: BatchShape, seed: int) -> np.n
     P accents come, all different; of each S speakers, all different where the accent has so many; of each K utterances,
     all different where the speaker has so many.  (An accent whose speakers are fewer than S and do not divide S may
     bring an utterance twice in a batch before the speaker's others are used up in it; never twice in a pass.)  With
-    shared prompts, row k of every speaker of an accent holds the same prompt, wherever the speaker read it.
+    shared prompts, row k of all speakers of an accent holds the same prompt, wherever the speaker read it.
 
     Args:
         step: which batch, from 0.

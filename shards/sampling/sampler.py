@@ -31,7 +31,7 @@ class TrainingSampler:
     """Step -> rows.  It holds no loader, so that the prefetcher, which calls it, keeps none alive."""
 
     frames_N: np.ndarray
-    """Length of every sample of the shard set."""
+    """Length of each sample of the shard set."""
     decks: Decks
     shape: BatchShape
     crop_frames: int
@@ -54,7 +54,7 @@ class EvaluationSampler:
     """Batch number -> rows."""
 
     frames_N: np.ndarray
-    """Length of every sample of the shard set."""
+    """Length of each sample of the shard set."""
     batches: list[np.ndarray]
     """Sample numbers of this process's batches, -1 in invalid rows."""
 
@@ -114,7 +114,7 @@ def padding_of_crops(decks: Decks, frames_N: np.ndarray, crop_frames: int) -> fl
 
     Args:
         decks: what is drawn from.
-        frames_N: integers, the length of every sample in frames, by sample number.
+        frames_N: integers, the length of each sample in frames, by sample number.
         crop_frames: length of a crop.
 
     Returns:

@@ -84,7 +84,7 @@ def find_shared_prompts(
         accent_names: what messages call the accents, by number.
 
     Returns:
-        The shared prompts of every accent, and the readings of every speaker.
+        The shared prompts of each accent, and the readings of each speaker.
 
     Raises:
         AccentError: an accent without a shared prompt: the same prompts cannot be asked of its speakers.

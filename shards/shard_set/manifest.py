@@ -2,11 +2,11 @@
 
     OUT/manifest.json    what is in it: schema, feature configuration, shards with sizes and hashes, speakers, refusals
     OUT/index.npy        one row a sample, memory-mapped: where its bytes are and whose they are
-    OUT/statistics.npz   moments of every column for every speaker
+    OUT/statistics.npz   moments of each column for each speaker
     OUT/shard-000000.tar ...
 
 The manifest is written last: a folder with a manifest is complete.  Opening reads the manifest, maps the index and asks
-the file system for the size of every shard; no shard is read.
+the file system for the size of each shard; no shard is read.
 
 Shapes: D columns, S speakers.
 """
@@ -243,7 +243,7 @@ class ShardSet:
 
     @cached_property
     def speaker_statistics(self) -> SpeakerStatistics:
-        """The moments of every speaker, rows in the order of `speakers`."""
+        """The moments of each speaker, rows in the order of `speakers`."""
         return SpeakerStatistics.from_npz((self.root / STATISTICS_NAME).read_bytes())
 
     def speaker_positions(self, names: Iterable[str]) -> list[int]:

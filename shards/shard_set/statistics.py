@@ -1,7 +1,7 @@
-"""Count, mean and variance of every column for every speaker, and a histogram of F0, all of the stored values.
+"""Count, mean and variance of each column for each speaker, and a histogram of F0, all of the stored values.
 
 Statistics are kept by speaker because normalisation may only look at training speakers: merge the ones you train on.
-Parts are merged with the pairwise update of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for
+They are merged with the pairwise update of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for
 computing sample variances", 1979) in float64, always in the same order, so the same corpus gives the same bytes.
 Undefined values (NaN) are left out, column by column.  Cost: one pass over the frames.
 
@@ -30,7 +30,7 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Moments:
-    """What some frames say about every column; parts can be merged."""
+    """What some frames say about each column; parts can be merged."""
 
     count_D: NDArray[np.float64]
     """Defined values."""
@@ -97,7 +97,7 @@ class Statistics:
 
 @dataclass(frozen=True, eq=False)
 class SpeakerStatistics:
-    """The moments of every speaker of a shard set, as `statistics.npz` holds them; rows in the manifest's order."""
+    """The moments of all speakers of a shard set, as `statistics.npz` holds them; rows in the manifest's order."""
 
     count_SD: NDArray[np.float64]
     mean_SD: NDArray[np.float64]
@@ -126,7 +126,7 @@ class SpeakerStatistics:
             rows: positions of speakers; each counts once.
 
         Returns:
-            Mean, standard deviation and count of every column over their frames.
+            Mean, standard deviation and count of each column over their frames.
         """
         total = merge_in_order([self.of_speaker(row) for row in sorted(set(rows))])
         std_D = np.sqrt(total.m2_D / np.maximum(total.count_D, 1.0))
@@ -134,7 +134,7 @@ class SpeakerStatistics:
         return Statistics(total.mean_D, std_D, total.count_D, histogram_median_hz(total.f0_H))
 
     def median_f0_hz(self) -> NDArray[np.float64]:
-        """Return every speaker's median F0 in Hz `[S]`; NaN for a speaker without a voiced frame."""
+        """Return each speaker's median F0 in Hz `[S]`; NaN for a speaker without a voiced frame."""
         return np.array([histogram_median_hz(f0_H) for f0_H in self.f0_SH])
 
     def to_npz(self) -> bytes:

@@ -111,7 +111,7 @@ def refused_table(refused: Sequence[Refused], most: int = 20) -> Table:
 
 
 def verify(shard_set: ShardSet) -> None:
-    """Compare the sha256 of every file of a shard set with the manifest.
+    """Compare the sha256 of all files of a shard set with the manifest.
 
     Raises:
         AccentError: files that differ, by name.

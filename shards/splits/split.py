@@ -1,4 +1,4 @@
-"""Who is trained on, who is validated on, who is tested on: by speaker, and optionally by prompt.
+"""Which speakers to train on, to validate on and to test on, and optionally which prompts to hold out.
 
 Speakers, not utterances, are the independent units: a classifier that has heard a test speaker knows the voice, not the
 accent.  A split is a small JSON file of its own; shards are never rewritten for one.

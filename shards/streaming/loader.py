@@ -195,7 +195,7 @@ class RemoteTrainingLoader(TrainingBatches):
 class RemoteEvaluationLoader(EvaluationBatches):
     """Whole utterances out of streams, each exactly once over all processes, by length within a buffer.
 
-    Every process yields the same number of batches with the same number of rows; rows that nothing is left for are
+    All processes yield the same number of batches with the same number of rows; rows that nothing is left for are
     invalid, and so are those of damaged samples under the policy "skip".  A batch is valid until the next is
     requested.
 

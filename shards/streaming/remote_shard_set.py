@@ -1,15 +1,14 @@
-"""A shard set that lies elsewhere: its table is fetched when it is opened, its shards are streamed from start to end.
+"""A shard set that lies elsewhere: its tables are fetched when it is opened, its shards are streamed from start to end.
 
-What is small (manifest, index, statistics: 46 bytes a sample and 4 KB a speaker) is fetched once, compared with its
-checksum and kept in memory.  So labels, splits and statistics are those of the same set here.
+Manifest, index and statistics are small (46 bytes a sample and 4 KB a speaker): they are fetched once, compared with
+their checksums and kept in memory.  So labels, splits and statistics are the same as those of a local set.
 
 A shard is read through webdataset's tar reader.  The index says how many samples it holds and, in order, which; each is
-compared with its checksum.  A broken connection is opened again and what was there already is passed over; a shard that
-simply ends too early, or is no tar file, is damaged.  tarfile takes a broken header for the end of the archive and says
-nothing, hence the counting.
+compared with its checksum.  A broken connection is opened again and the samples already read are skipped; a shard that
+ends too early, or is no tar file, is damaged.  tarfile takes a broken header for the end of the archive and says
+nothing, so the samples are counted.
 
-Cost: 0.2 to 0.3 ms a sample of 100 KB from the page cache, through a server or a command; 30 us of it are crc32.  A
-network is slower than that.
+Cost: 0.2 to 0.3 ms a sample of 100 KB, without the network.
 
 Shape legend: T frames, D feature columns.
 """
@@ -107,7 +106,7 @@ class RemoteShardSet(ShardSet):
 
     @cached_property
     def speaker_statistics(self) -> SpeakerStatistics:
-        """The moments of every speaker, rows in the order of `speakers`."""
+        """The moments of each speaker, rows in the order of `speakers`."""
         return SpeakerStatistics.from_npz(self.statistics_file)
 
     def shard_address(self, shard: int) -> str:

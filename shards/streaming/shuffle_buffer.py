@@ -1,4 +1,4 @@
-"""What streams of samples need: a shuffle buffer that pairs voices, reading ahead, and a plan of what comes when.
+"""A shuffle buffer that pairs voices, a thread that reads a stream ahead, and a plan of streamed evaluation batches.
 
 Cost: the buffer's samples in memory; a draw looks at the labels of all of them (10 us for 512).
 
@@ -86,13 +86,13 @@ def streamed_batches(
 
     Args:
         numbers_of: for each process the sample numbers of its stream, in order.
-        frames_N: length of every sample in frames, by sample number.
+        frames_N: length of each sample in frames, by sample number.
         frames_per_batch: most frames of one process's batch, padding counted; a longer utterance comes alone.
         buffer: samples that are sorted by length at a time.
 
     Returns:
         A list, one a batch: which stretch of `buffer` samples it is from, and int64 [world size, B], the sample numbers
-        of every process, -1 where it has none left.
+        of each process, -1 where it has none left.
     """
     batches = []
     longest_stream = max(len(numbers) for numbers in numbers_of)

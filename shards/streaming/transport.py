@@ -1,4 +1,4 @@
-"""Bytes of files that are not here: over http, from s3, or out of a command; every wait has an end.
+"""Read files that lie elsewhere: over http, from s3, or out of a command; all waits have an end.
 
 A folder elsewhere is an address:
 
@@ -6,9 +6,9 @@ A folder elsewhere is an address:
     s3://bucket/shards                          through `aws s3 cp ADDRESS -`, with whatever credentials that finds
     pipe:ssh host cat /folder/{}                any command; {} is the name of the file
 
-webdataset's own opening is left out: its curl waits for ever where a transfer stalls, and closing one of its commands
-waits for two hours.  Here nothing is waited for longer than `STALLED_SECONDS`, a command that is no longer wanted is
-ended, and a failure is tried again `ATTEMPTS` times, with a line in the log, before it is an error.
+webdataset's own opening is not used: its curl waits for ever where a transfer stalls, and closing one of its commands
+waits for two hours.  Here no wait is longer than `STALLED_SECONDS`, a command that is no longer wanted is ended, and a
+failure is retried, `ATTEMPTS` times in all and with a line in the log, before it is an error.
 
 Cost: a request or a process a file.
 """

@@ -15,24 +15,24 @@ LOCK_NAME = ".lock"
 
 
 @contextmanager
-def locked(root: Path, share: Partition = Partition()) -> Iterator[None]:  # noqa: B008 - frozen
+def locked(root: Path, part: Partition = Partition()) -> Iterator[None]:  # noqa: B008 - frozen
     """Keep other processes from making these shards.
 
     Args:
         root: the folder of the shard set.
-        share: the part that is going to be made.
+        part: the part that is going to be made.
 
     Raises:
         AccentError: another process is making some of these shards; the line says which process and which part.
     """
-    what = "writing all shards" if share.is_everything else f"writing part {share} of the shards"
-    with accent.lock.locked(root / lock_name(share), what):
+    what = "writing all shards" if part.is_everything else f"writing part {part} of the shards"
+    with accent.lock.locked(root / lock_name(part), what):
         for path in sorted(root.glob(f"{LOCK_NAME}*")):
-            if path.name != lock_name(share) and not path.name.endswith(f"-of-{share.count}"):
+            if path.name != lock_name(part) and not path.name.endswith(f"-of-{part.count}"):
                 accent.lock.refuse_held(path)
         yield
 
 
-def lock_name(share: Partition) -> str:
+def lock_name(part: Partition) -> str:
     """Return the name of a part's lock."""
-    return LOCK_NAME if share.is_everything else f"{LOCK_NAME}-{share.number}-of-{share.count}"
+    return LOCK_NAME if part.is_everything else f"{LOCK_NAME}-{part.number}-of-{part.count}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Partition:
     """Part `number` of `count`: every `count`-th shard, beginning with shard `number - 1`.
 
-    >>> share = Partition.parse("2/3")
-    >>> list(share.of(8)), str(share)
+    >>> part = Partition.parse("2/3")
+    >>> list(part.of(8)), str(part)
     ([1, 4, 7], '2/3')
     """
 

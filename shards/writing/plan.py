@@ -1,10 +1,10 @@
-"""Which utterance goes into which shard: a function of corpus and configuration, and of nothing else.
+"""Which utterance goes into which shard: a pure function of corpus and configuration.
 
-The utterances are put in the order of a hash of (seed, key) and cut into shards.  The order depends on nothing else, so
-every shard is a fair sample of the corpus and a function of corpus, configuration and its number alone.  A refused
-input leaves its shard one sample shorter and moves nothing.  The plan's fingerprint covers the configuration and what
-is known of every input without opening it (labels, path, size): equal fingerprints, equal bytes.
-Cost: one look at the size of every input file.
+The utterances are sorted by a hash of (seed, key) and cut into shards, so each shard is a fair sample of the corpus.  A
+refused input leaves its shard one sample shorter and moves nothing.  The plan's fingerprint covers the configuration
+and what is known of each input without opening it (labels, path, size): equal fingerprints, equal bytes.
+
+Cost: one look at the size of each input file.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class FeaturizeConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every shard's inputs, in order."""
+    """The inputs of each shard, in order."""
 
     shards: tuple[tuple[Utterance, ...], ...]
     fingerprint: str

@@ -72,7 +72,7 @@ class FeatureProcessor:
         workers: int | None = None,
     ) -> None:
         if workers is not None and workers < 1:
-            raise AccentError(f"workers: {workers} is not at least 1; leave it out to use every core")
+            raise AccentError(f"workers: {workers} is not at least 1; leave it out to use all cores")
         self.input_root = Path(input_root)
         self.output_root = Path(output_root)
         self.config = config
@@ -95,13 +95,13 @@ class FeatureProcessor:
         assert isinstance(shard_set, ShardSet)
         return shard_set
 
-    def process_part(self, share: Partition) -> int:
+    def process_part(self, part: Partition) -> int:
         """Write one part of the shards; other processes, here or elsewhere, write the others into the same folder.
 
         `merge` makes a shard set of them when all are there; so does `process_dataset`.
 
         Args:
-            share: which part.
+            part: which part.
 
         Returns:
             How many shards of the whole set are still missing; 0 if the set can be merged, or is.
@@ -109,11 +109,11 @@ class FeatureProcessor:
         Raises:
             AccentError, RuntimeError: as `process_dataset`; also if this part is being written by another process.
         """
-        found = self._process(share)
+        found = self._process(part)
         return 0 if isinstance(found, ShardSet) else len(found)
 
-    def _process(self, share: Partition) -> ShardSet | list[int]:
-        """Make the share's shards; return the set if it is whole, else the numbers of the shards that are missing."""
+    def _process(self, part: Partition) -> ShardSet | list[int]:
+        """Make the shards of a part; return the set if it is whole, else the numbers of the shards that are missing."""
         if self.output_root.is_file():
             raise AccentError(f"{self.output_root}: a file; name a folder for the shards")
         corpus = open_corpus(self.input_root, self.config.corpus)
@@ -122,21 +122,21 @@ class FeatureProcessor:
         plan = make_plan(corpus, self.config)
         try:
             self.output_root.mkdir(parents=True, exist_ok=True)
-            with locked(self.output_root, share):
-                complete = begin(self.output_root, plan, share)
+            with locked(self.output_root, part):
+                complete = begin(self.output_root, plan, part)
                 if complete is not None:
                     _logger.info("%s: complete, nothing to do", self.output_root)
                     return complete
-                mine = share.of(len(plan.shards))
+                mine = part.of(len(plan.shards))
                 try:
                     self._make_shards(corpus, plan, mine)
-                    if not share.is_everything:
+                    if not part.is_everything:
                         return missing_shards(self.output_root, range(len(plan.shards)))
                     intent = Intent.read(self.output_root)
                     assert intent is not None
                     return assemble_shards(self.output_root, intent)
                 except BaseException:
-                    remove_temporaries(self.output_root, mine, everything=share.is_everything)
+                    remove_temporaries(self.output_root, mine, everything=part.is_everything)
                     raise
         except OSError as error:
             raise AccentError(

@@ -49,7 +49,7 @@ class Intent:
     made_with: Mapping[str, str]
 
     @classmethod
-    def of(cls, plan: Plan, share: Partition) -> "Intent":
+    def of(cls, plan: Plan, part: Partition) -> "Intent":
         """Describe a plan that this program is going to carry out."""
         return cls(
             plan_fingerprint=plan.fingerprint,
@@ -57,7 +57,7 @@ class Intent:
             configuration=plan.configuration,
             corpus=plan.corpus,
             shards=len(plan.shards),
-            parts=share.count,
+            parts=part.count,
             refused=plan.refused,
             made_with=made_with(),
         )
@@ -83,13 +83,13 @@ class Intent:
             ) from error
 
 
-def begin(root: Path, plan: Plan, share: Partition = Partition()) -> ShardSet | None:  # noqa: B008 - frozen
+def begin(root: Path, plan: Plan, part: Partition = Partition()) -> ShardSet | None:  # noqa: B008 - frozen
     """Find out what is already there, and prepare the folder for the rest.
 
     Args:
         root: the output folder, locked for this part.
         plan: what is wanted.
-        share: the part that is going to be made.
+        part: the part that is going to be made.
 
     Returns:
         The shard set if it is complete and made by this plan; nothing if there may be work to do.
@@ -101,7 +101,7 @@ def begin(root: Path, plan: Plan, share: Partition = Partition()) -> ShardSet | 
     if (root / MANIFEST_NAME).exists():
         shard_set = ShardSet.open(root)
         _same_plan(root, plan, shard_set.manifest.plan_fingerprint, shard_set.manifest.configuration)
-        if share.is_everything:
+        if part.is_everything:
             remove_records(root)
         return shard_set
     # Looked for before the plan: another machine writes its plan before its first shard.
@@ -113,13 +113,13 @@ def begin(root: Path, plan: Plan, share: Partition = Partition()) -> ShardSet | 
                 f"{shards[0]}: a shard without a manifest lies in the output folder; delete it or choose another folder"
             )
         (root / RECORDS_FOLDER).mkdir(exist_ok=True)
-        write_once(root / RECORDS_FOLDER / PLAN_NAME, to_json(asdict(Intent.of(plan, share))))
+        write_once(root / RECORDS_FOLDER / PLAN_NAME, to_json(asdict(Intent.of(plan, part))))
         # Another machine may have been first.
         intent = Intent.read(root)
         assert intent is not None
     _same_plan(root, plan, intent.plan_fingerprint, intent.configuration)
     same_program(root, intent)
-    remove_temporaries(root, share.of(len(plan.shards)), everything=share.is_everything)
+    remove_temporaries(root, part.of(len(plan.shards)), everything=part.is_everything)
     return None
 
 
@@ -137,7 +137,7 @@ def remove_temporaries(root: Path, numbers: Iterable[int], everything: bool) -> 
     Args:
         root: the folder of the shard set.
         numbers: the shards that nobody else is making.
-        everything: nobody else is making anything, so that every half-written file is a dead one.
+        everything: nobody else is making anything, so that all half-written files are dead ones.
     """
     if everything:
         names = ["shard-*.tar", MANIFEST_NAME, INDEX_NAME, STATISTICS_NAME, f"{RECORDS_FOLDER}/"]
@@ -155,7 +155,7 @@ def remove_temporaries(root: Path, numbers: Iterable[int], everything: bool) -> 
 
 
 def same_program(root: Path, intent: Intent) -> None:
-    """Refuse to go on with half a set that another program made.
+    """Refuse to resume half a set that another program made.
 
     Raises:
         AccentError: the feature code or a library is another one; the line names it.

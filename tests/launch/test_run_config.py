@@ -27,6 +27,14 @@ def test_a_configuration_written_and_read_again_is_the_same(name, tmp_path):
     assert load(RunConfig, tmp_path / "config.yaml") == config
 
 
+def test_text_is_kept_as_it_is_written_there_and_back(tmp_path):
+    config = load(RunConfig, None, ["run=007", "mixed_precision=no", "model.accents=[NO, 1e3]", "split.file=010"])
+    assert (config.run, config.mixed_precision, config.split.file) == ("007", "no", "010")
+    assert config.model.accents == ("NO", "1e3")
+    write_config(config, tmp_path / "config.yaml")
+    assert load(RunConfig, tmp_path / "config.yaml") == config
+
+
 @pytest.mark.parametrize(("name", "processes"), [("cpu", 2), ("gpu", 1), ("node", 8)])
 def test_accelerate_reads_its_configurations(name, processes):
     config = load_config_from_file(str(PACKAGED / "accelerate" / f"{name}.yaml"))

@@ -1,1 +1,1 @@
-"""The numba backend: every column of the schema from compiled kernels, with the numbers of librosa and Praat."""
+"""The numba backend: all columns of the schema from compiled kernels, with the numbers of librosa and Praat."""

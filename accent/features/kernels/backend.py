@@ -27,16 +27,7 @@ from accent.grid import FRAMES_PER_SECOND
 
 
 def analyse(speech: Speech, config: FeatureConfig, sex: str | None = None) -> Analysis:
-    """Compute every column of every frame of a recording.
-
-    Args:
-        speech: the prepared recording.
-        config: the settings of the analyses.
-        sex: "male" or "female" where known; decides the formant ceiling if the configuration has one for men.
-
-    Returns:
-        The frames of the whole recording and the voice report of its kept region.
-    """
+    """Compute all columns of all frames of a recording; the contract is `accent.features.backend.Backend`."""
     sound_N = speech.unfiltered_N
     pitch = track_pitch(sound_N, config)
     pulses_P = glottal_pulses(sound_N, pitch.f0_T)

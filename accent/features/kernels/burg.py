@@ -14,7 +14,7 @@ from accent.dsp.compile import kernel
 def burg_coefficients(
     padded_N: np.ndarray, first: int, hop: int, window_W: np.ndarray, coefficients_TD: np.ndarray
 ) -> None:
-    """Predict each sample of every frame from those before it, and write down the weights.
+    """Predict each sample of each frame from those before it, and write down the weights.
 
     Of all predictors of a given order Burg's method finds, one order after the other, the reflection that leaves the
     smallest error of prediction forwards and backwards together.  It never looks beyond the frame, unlike the

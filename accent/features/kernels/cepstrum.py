@@ -8,8 +8,7 @@ What the manual leaves open (how ranges are rounded, what a peak at an end is wo
 its line) was found by experiments with Praat.  Logarithms are natural ones until the end: fits, peaks and prominences
 in dB are theirs times 10 / ln 10.
 
-Cost: 1.0 ms a second of sound: two FFTs 0.28, resampling 0.25, four medians a frame and two peaks 0.19, logarithms
-0.09, smoothing 0.07.
+Cost: 1.0 ms a second of sound.
 
 Shape legend: T frames of 10 ms, B frames of a block, W samples of a window, Q quefrencies of 0.1 ms, P pairs of points
 (half of the line's), K taps of an average.
@@ -46,7 +45,7 @@ FRAMES_IN_BLOCK = 64
 
 @kernel
 def highest_peak(values_Q: np.ndarray, shortest: float, longest: float) -> tuple[float, float]:
-    """Find the highest peak between two quefrencies, by parabolic interpolation of every local maximum.
+    """Find the highest peak between two quefrencies, by parabolic interpolation of all local maxima.
 
     The two outermost values in the range compete as they are, so that a slope towards an end has a peak there.  A
     parabola may culminate outside the range: its height counts, at the end of the range.
@@ -82,7 +81,7 @@ def highest_peak(values_Q: np.ndarray, shortest: float, longest: float) -> tuple
 
 @kernel
 def tops_of_maxima(values_M: np.ndarray, top_L: np.ndarray) -> None:
-    """Interpolate every local maximum by a parabola: its height, and minus infinity where there is none.
+    """Interpolate each local maximum by a parabola: its height, and minus infinity where there is none.
 
     Args:
         values_M: values, one more at either end than there are places to look at.

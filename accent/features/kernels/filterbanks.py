@@ -23,7 +23,7 @@ CHROMA_CENTRE_OCTAVE, CHROMA_OCTAVES = 5.0, 2.0
 
 
 def bin_frequencies(n_fft: int) -> np.ndarray:
-    """Return the centre frequency in Hz of every bin of a real transform: `[n_fft // 2 + 1]`."""
+    """Return the centre frequency in Hz of each bin of a real transform: `[n_fft // 2 + 1]`."""
     return np.arange(n_fft // 2 + 1) * (SAMPLE_RATE / n_fft)
 
 

@@ -1,6 +1,6 @@
 """Pitch and voicing strength by autocorrelation.
 
-Every frame of three periods of the floor gives candidates: the maxima of its normalised autocorrelation.  The best
+Each frame of three periods of the floor gives candidates: the maxima of its normalised autocorrelation.  The best
 path through the candidates of the whole recording is its pitch; the best maximum of a frame is its voicing strength.
 
 Cost: 0.22 ms a second of sound, a third of it Fourier transforms.

@@ -181,7 +181,7 @@ def peaks_and_valleys(
 
 @kernel(reorder=True)
 def mean_squares(padded_N: np.ndarray, n_frames: int, window: int) -> np.ndarray:
-    """Average the squares of the samples in every frame.
+    """Average the squares of the samples in each frame.
 
     Args:
         padded_N: samples; frame k begins at 160 k.
@@ -207,7 +207,7 @@ def mean_squares(padded_N: np.ndarray, n_frames: int, window: int) -> np.ndarray
 def zero_crossing_rates(
     padded_N: np.ndarray, from_sample: int, to_sample: int, n_frames: int, window: int
 ) -> np.ndarray:
-    """Count the sign changes in every frame.
+    """Count the sign changes in each frame.
 
     Args:
         padded_N: samples; frame k begins at 160 k.

@@ -4,11 +4,11 @@ Window 400 samples (Hann), transform 512, hop 160, centred on the grid; zero cro
 samples.
 
 Frames are transformed in blocks of 64, which stay in the processor's cache.  One bin of all frames of a block lies side
-by side: every sum over the bins runs over 64 frames at once, in wide registers and
-without reordering, and a frame's values do not depend on its place in a block.  Kernels give sums, peaks and products;
-their logarithms are taken by NumPy, many at a time.
+by side: each sum over the bins runs over 64 frames at once, in wide registers and without reordering, and a frame's
+values do not depend on its place in a block.  Kernels give sums, peaks and products; NumPy takes their logarithms, many
+at a time.
 
-Cost: 0.25 ms a second of sound, a tenth of it the Fourier transform; compiling takes 2 s, once.
+Cost: 0.25 ms a second of sound.
 
 Shape legend: N samples at 16 kHz, T frames of 10 ms, B frames of one block, W samples of a window, F frequency bins,
 D columns, G groups of bins (of the transform: of 8 frames).
@@ -62,7 +62,7 @@ CONTRAST_BANDS = contrast_bands(FREQUENCY_F)
 
 @dataclass(frozen=True)
 class SpectralColumns:
-    """What is known of every frame before the recording's own peak is: all of it independent of other frames."""
+    """What is known of each frame before the recording's own peak is: all of it independent of other frames."""
 
     mel_DT: np.ndarray
     """`[80, T]` dB."""
@@ -83,7 +83,7 @@ class SpectralColumns:
 
 
 def spectral_frames(normalised_N: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute the four spectral families in every frame of a recording.
+    """Compute the four spectral families in each frame of a recording.
 
     Args:
         normalised_N: sound at 16 kHz, filtered and normalised in loudness.

@@ -22,16 +22,7 @@ from accent.features.schema import FAMILY_NAMES
 
 
 def analyse(speech: Speech, config: FeatureConfig, sex: str | None = None) -> Analysis:
-    """Compute every column of every frame of a recording.
-
-    Args:
-        speech: the prepared recording.
-        config: the settings of the analyses.
-        sex: "male" or "female" where known; decides the formant ceiling if the configuration has one for men.
-
-    Returns:
-        The frames of the whole recording and the voice report of its kept region.
-    """
+    """Compute all columns of all frames of a recording; the contract is `accent.features.backend.Backend`."""
     pitch = track_pitch(speech.unfiltered_N, config)
     jitter_T, shimmer_T = jitter_and_shimmer(pitch, config)
     formants_T8 = formant_frames(speech.unfiltered_N, config, sex)

@@ -19,7 +19,7 @@ from accent.grid import FRAMES_PER_SECOND
 
 
 def formant_frames(unfiltered_N: np.ndarray, config: FeatureConfig, sex: str | None = None) -> np.ndarray:
-    """Measure four formants and their bandwidths in every frame of a recording.
+    """Measure four formants and their bandwidths in each frame of a recording.
 
     Args:
         unfiltered_N: sound at 16 kHz, neither filtered nor normalised.

@@ -17,7 +17,7 @@ from accent.grid import HOP, SAMPLE_RATE
 
 
 def spectral_frames(normalised_N: np.ndarray) -> dict[str, np.ndarray]:
-    """Compute the four spectral families in every frame of a recording.
+    """Compute the four spectral families in each frame of a recording.
 
     Args:
         normalised_N: sound at 16 kHz, filtered and normalised in loudness.

@@ -21,7 +21,7 @@ from accent.features.utterance.vowels import VOWEL_COLUMNS, vowel_space
 ALIGNMENT_COLUMNS: tuple[str, ...] = (*RHYTHM_COLUMNS, *DURATION_COLUMNS, *VOWEL_COLUMNS, *FRICATIVE_COLUMNS)
 """Values that need to know the phones; NaN without an alignment."""
 UTTERANCE_COLUMNS: tuple[str, ...] = (*DELIVERY_COLUMNS, *VOICE_REPORT_COLUMNS, *ALIGNMENT_COLUMNS)
-"""Every value, in the order in which they are stored; units are in the names."""
+"""All values, in the order in which they are stored; units are in the names."""
 
 
 def utterance_features(

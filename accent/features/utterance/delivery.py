@@ -109,7 +109,7 @@ def syllable_nuclei(intensity_T: np.ndarray, voiced_T: np.ndarray, silence_db: f
 
 
 def _runs(condition_T: np.ndarray) -> list[tuple[int, int]]:
-    """Return first frame and end (exclusive) of every unbroken stretch where the condition holds."""
+    """Return first frame and end (exclusive) of each unbroken stretch where the condition holds."""
     if not condition_T.any():
         return []
     edges = np.flatnonzero(np.diff(condition_T.view(np.int8), prepend=0, append=0)).tolist()

@@ -24,7 +24,7 @@ MIN_SAMPLES = 128
 
 
 def fricative_moments(unfiltered_N: np.ndarray, intervals: Sequence[Interval], lowest_hz: float) -> dict[str, float]:
-    """Measure the spectral moments of every fricative over its middle half, averaged over its occurrences.
+    """Measure the spectral moments of each fricative over its middle half, averaged over its occurrences.
 
     Args:
         unfiltered_N: the whole recording at 16 kHz.

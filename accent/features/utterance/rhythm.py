@@ -70,7 +70,7 @@ def rhythm(intervals: Sequence[Interval]) -> dict[str, float]:
 
 
 def phone_durations(intervals: Sequence[Interval]) -> dict[str, float]:
-    """Return the mean duration of every phone in seconds, by `DURATION_COLUMNS`; NaN for phones that do not occur."""
+    """Return the mean duration of each phone in seconds, by `DURATION_COLUMNS`; NaN for phones that do not occur."""
     durations: dict[str, list[float]] = {phone: [] for phone in SPOKEN_PHONES}
     for start, end, label in intervals:
         if label in durations:

@@ -1,12 +1,9 @@
-"""Worker processes that hand back results in the order of the tasks, and leave no trace when they stop.
+"""Worker processes that return results in the order of the tasks, and leave nothing behind when they stop.
 
-Every worker (`worker`) has a pipe of its own, so that none waits for another, and the one that dies is known together
-with the task that killed it.  `schedule` decides what is begun next and bounds the memory.  A worker is one thread but
-is not tied to a core: on two cores no gain was found (beside other programs the measurements scatter too much to tell),
-and two pools on one machine would choose the same cores.
+Each worker (`worker`) has a pipe of its own, so that none waits for another, and the one that dies is known together
+with the task that killed it.  `scheduler` decides which task is begun next and bounds the memory.
 
-Cost to this process: 60 microseconds a result of 100 KB, where a ProcessPoolExecutor takes 130.  Handing out four or
-eight tasks at once would save 10 of them.
+Cost to this process: 60 us a result of 100 KB.
 """
 
 import multiprocessing
@@ -113,13 +110,13 @@ class WorkerPool(Generic[Task, Result]):
         footprint: Callable[[Task], int] = lambda _: 1,
         done: Callable[[Result], None] = lambda _: None,
     ) -> Iterator[tuple[Task, Result]]:
-        """Yield every task with its result, in the order of the tasks.
+        """Yield each task with its result, in the order of the tasks.
 
         Args:
             blocks: tasks; within a block the largest are begun first.  Taken as they are needed.
             name: what a person calls a task.
             footprint: bytes a task takes while it is worked on.
-            done: called with each result when it comes, which may be long before it is its turn.
+            done: called with each result when it arrives, which may be long before its turn.
 
         Raises:
             AccentError: a worker process died; the line names the task it was working on.
@@ -178,5 +175,5 @@ def _death(worker: _Worker[Task], name: Callable[[Task], str]) -> AccentError:
     worker.process.join()
     return AccentError(
         f"a worker process died (status {worker.process.exitcode}; out of memory?) while working on "
-        f"{name(worker.jobs[0].task)}; run again to go on, with fewer workers or without this input"
+        f"{name(worker.jobs[0].task)}; run again to resume, with fewer workers or without this input"
     )

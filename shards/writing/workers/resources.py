@@ -1,4 +1,4 @@
-"""What this machine lends to this process: cores and memory."""
+"""What this machine lends to this process: cores and memory.  Cost: some small files read."""
 
 import ctypes
 import os
@@ -30,8 +30,8 @@ def available_memory(root: Path = Path("/")) -> int:
 def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees, up to 256 MB, for its next arrays.
 
-    glibc would hand it back to the system after every recording and ask for it again at the next one, page by page: 3 %
-    of a worker's time.  Other C libraries are left as they are.
+    Otherwise glibc returns it to the system after each recording and requests it again for the next one, page by page.
+    Other C libraries are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -46,7 +46,7 @@ def _free_now(root: Path) -> Iterator[int]:
 
 
 def _group_limits(root: Path) -> Iterator[int]:
-    """Yield the memory limit of every control group this process is in (Slurm and containers set them)."""
+    """Yield the memory limit of each control group that this process is in (Slurm and containers set them)."""
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, group = line.split(":", 2)
         if controllers == "":

@@ -2,10 +2,11 @@
 
 Tasks come in blocks (a shard's inputs, say) and their results are wanted in the order of the tasks.  Within a block
 the largest is begun first, so that no long recording is begun last, when the other workers have nothing left to do; a
-block is begun when every task of the one before has been.  Two sums of footprints (the bytes a task takes while it is
-worked on) are bounded: of the tasks that are with workers, and, as a measure of the results that wait for their
-turn, of all tasks begun whose results were not taken yet.  A task larger than the bound is worked on alone.
-Cost: a few microseconds a task; memory: the tasks of two blocks.
+block is begun when all tasks of the one before have been.  Two sums of footprints (the bytes a task takes while it is
+worked on) are bounded: that of the tasks that are with workers, and that of all tasks begun whose results were not
+taken yet, as a measure of the results that wait for their turn.  A task larger than the bound is worked on alone.
+
+Cost: a few microseconds a task, and the tasks of two blocks in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,8 +1,7 @@
 """A worker process: takes tasks from a pipe, one after the other, and sends back what a function makes of them.
 
 It is one thread on one core, ignores Ctrl-C (its parent ends it), ends with its parent even if that is killed, and
-does not import the main script: a script without an `if __name__ == "__main__"` guard works, and a large one costs
-nothing.
+does not import the main script: a script without an `if __name__ == "__main__"` guard works.  Cost: one start.
 """
 
 import os
@@ -43,7 +42,7 @@ class WorkerError(Exception):
 
 
 def work(tasks_and_results: Connection, function: Callable[[Any], Any], ahead: Callable[[Any], None] | None) -> None:
-    """Apply a function to every task that comes, until there comes None.
+    """Apply a function to each task that arrives, until None arrives.
 
     Args:
         tasks_and_results: tasks come in, results or a `Failure` go out, in the same order.

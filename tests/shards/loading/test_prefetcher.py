@@ -173,7 +173,8 @@ def test_a_ring_can_be_copied_pickled_and_used_after_a_fork(shard_set: ShardSet)
 PROGRAM = """
 import sys
 from pathlib import Path
-from shards.loading.loader import BatchConfig, TrainingLoader
+from shards.loading.config import BatchConfig
+from shards.loading.loader import TrainingLoader
 from shards.shard_set.manifest import ShardSet
 loader = TrainingLoader(ShardSet.open(Path(sys.argv[1])), None, BatchConfig(workers=4, crop_frames=30))
 for step, batch in enumerate(loader.steps(0, 10**9)):
