@@ -7,11 +7,11 @@ A run is a folder.  Its `config.yaml` holds these values in full, so that the fo
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from omegaconf import OmegaConf
 
-from accent.configuration import flatten, to_mapping
+from accent.configuration import to_mapping
 from accent.errors import AccentError
 from accent.files import write_text
 from accent.losses.config import LossConfig
@@ -22,28 +22,9 @@ from shards.splits.split import SplitConfig
 PACKAGED = Path(__file__).resolve().parents[1] / "configs"
 """The configurations that come with the package; found from this file: a user's own `configs` cannot hide them."""
 
-MAY_CHANGE = (
-    "run",
-    "shards",
-    "epochs",
-    "resume",
-    "device",
-    "mixed_precision",
-    "processes",
-    "timeout_minutes",
-    "zero_stage",
-    "chunk_rows",
-    "compile",
-    "not_finite",
-    "losses.tile",
-    "batch.workers",
-    "batch.verify",
-    "batch.damaged",
-    "batch.evaluation_frames_per_batch",
-)
-"""Keys that a resumed run may change.  The shard set is compared by its content, not by its path."""
-SECTIONS_THAT_MAY_CHANGE = ("checkpoints.", "monitor.")
-"""Sections that a resumed run may change: they decide what is kept and shown, not what is learnt."""
+RESUMABLE = {"resumable": True}
+"""Metadata of a field that a resumed run may change; set on a section, it holds for every key in it.  The mark is the
+word itself in `accent` and `shards`, which know nothing of runs."""
 
 
 @dataclass(frozen=True)
@@ -114,71 +95,81 @@ class MonitorConfig:
 
 
 @dataclass(frozen=True)
-class RunConfig:
-    """One training run."""
+class TrainingConfig:
+    """How an encoder is trained, whatever its data and its processes: the one place where such an option is written."""
 
-    run: str = "runs/accent"
-    """Folder of the run: configuration, split, checkpoints, best model, curves, evaluation."""
-    shards: str = "shards"
-    """Folder of the shard set, made by `accent featurize`; or the address of such a folder elsewhere, whose shards are
-    streamed: `https://host/folder`, `s3://bucket/folder`, `pipe:ssh host cat /folder/{}`."""
+    RENAMED: ClassVar[Mapping[str, str]] = {"accumulation": "gradient_accumulation_steps"}
+
     seed: int = 0
     """Seed of the first weights, of the order of the samples, of the crops and of dropout."""
-    epochs: int = 50
+    epochs: int = field(default=50, metadata=RESUMABLE)
     """Passes over the training speakers' utterances, by count: an epoch is utterances / global batch steps."""
-    validate_every_epochs: int = 1
+    validate_every_epochs: int = field(default=1, metadata=RESUMABLE)
     """Epochs between validations; the last step is always validated."""
-    model: ModelConfig = field(default_factory=ModelConfig)
-    """The encoder."""
     losses: LossConfig = field(default_factory=LossConfig)
     """The objective."""
-    batch: BatchConfig = field(default_factory=BatchConfig)
-    """Shape of the global batch and of the crops."""
-    split: SplitConfig = field(default_factory=SplitConfig)
-    """Which speakers train, validate and test."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """AdamW and its learning rate."""
-    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig)
+    checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig, metadata=RESUMABLE)
     """When the state is saved."""
-    monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig, metadata=RESUMABLE)
     """What is shown."""
-    resume: bool = True
-    """Go on from the newest checkpoint of the run folder, if it has one."""
-    device: Literal["auto", "cpu"] = "auto"
-    """auto: the GPUs if there are any; cpu: never a GPU."""
-    processes: int | None = None
-    """How many processes the run must have; null takes what the launcher makes."""
-    zero_stage: int | None = None
-    """DeepSpeed's ZeRO stage that the run must have, 0 for whole copies; null takes what the launcher makes."""
     gradient_accumulation_steps: int = 1
     """Global batches whose gradients are averaged into one step; each has negatives of its own only."""
-    chunk_rows: int | None = None
+    chunk_rows: int | None = field(default=None, metadata=RESUMABLE)
     """Rows that a process encodes at a time, so that a global batch larger than the memory keeps all its negatives, for
     the price of a second forward pass; null encodes all at once."""
-    compile: bool = False
+    compile: bool = field(default=False, metadata=RESUMABLE)
     """Encode through torch.compile: a minute at the start, fewer kernels afterwards."""
-    not_finite: Literal["stop", "skip"] = "stop"
-    """What a loss or gradient that is not finite on any process does: it ends the run, or the step is left out and
-    counted on all of them.  fp16 always leaves out a step that overflows."""
-    mixed_precision: Literal["no", "bf16", "fp16"] | None = None
-    """Arithmetic of the forward pass; null takes the launcher's choice."""
-    timeout_minutes: float = 10.0
-    """How long a process waits for the others before the job ends."""
+    not_finite: Literal["stop", "skip"] = field(default="stop", metadata=RESUMABLE)
+    """What happens when a loss or gradient is not finite on any process: `stop` ends the run, `skip` leaves the step
+    out on all of them and counts it.  fp16 always leaves out a step that overflows."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "validate_every_epochs"):
+        for name in ("epochs", "validate_every_epochs", "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
         if self.seed < 0:
             raise ValueError(f"seed: {self.seed} is below 0")
-        if self.gradient_accumulation_steps < 1:
-            raise ValueError(f"gradient_accumulation_steps: {self.gradient_accumulation_steps} is below 1")
         if self.chunk_rows is not None and self.chunk_rows < 1:
             raise ValueError(f"chunk_rows: {self.chunk_rows} is below 1")
-        if self.zero_stage not in (None, 0, 1, 2, 3):
-            raise ValueError(f"zero_stage: {self.zero_stage} is not one of 0, 1, 2, 3")
         if self.not_finite not in ("stop", "skip"):
             raise ValueError(f"not_finite: '{self.not_finite}' is not one of stop, skip")
+
+
+@dataclass(frozen=True)
+class RunConfig(TrainingConfig):
+    """One training run: how it trains, on what, where, and on which processes."""
+
+    run: str = field(default="runs/accent", metadata=RESUMABLE)
+    """Folder of the run: configuration, split, checkpoints, best model, curves, evaluation."""
+    shards: str = field(default="shards", metadata=RESUMABLE)
+    """Folder of the shard set, made by `accent featurize`; or the address of such a folder elsewhere, whose shards are
+    streamed: `https://host/folder`, `s3://bucket/folder`, `pipe:ssh host cat /folder/{}`.  A resumed run compares its
+    content, not its path."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """The encoder."""
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    """Shape of the global batch and of the crops."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Which speakers train, validate and test."""
+    resume: bool = field(default=True, metadata=RESUMABLE)
+    """Continue from the newest checkpoint of the run folder, if it has one."""
+    device: Literal["auto", "cpu", "cuda"] = field(default="auto", metadata=RESUMABLE)
+    """auto: the GPUs if there are any; cpu: never a GPU; cuda: a GPU, or the run ends with one line."""
+    processes: int | None = field(default=None, metadata=RESUMABLE)
+    """How many processes the run must have; null takes what the launcher makes."""
+    zero_stage: int | None = field(default=None, metadata=RESUMABLE)
+    """DeepSpeed's ZeRO stage that the run must have, 0 for whole copies; null takes what the launcher makes."""
+    mixed_precision: Literal["no", "bf16", "fp16"] | None = field(default=None, metadata=RESUMABLE)
+    """Arithmetic of the forward pass; null takes the launcher's choice.  A resumed run may change it, and says so."""
+    timeout_minutes: float = field(default=10.0, metadata=RESUMABLE)
+    """How long a process waits for the others before the job ends."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.zero_stage not in (None, 0, 1, 2, 3):
+            raise ValueError(f"zero_stage: {self.zero_stage} is not one of 0, 1, 2, 3")
         if self.losses.same_prompt and not self.batch.same_prompts:
             raise ValueError(
                 "losses.same_prompt: true needs batch.same_prompts=true, or hardly a row would find a positive"
@@ -222,18 +213,3 @@ def find_config(name: str, folder: str = "") -> Path:
 def write_config(config: RunConfig, file: Path) -> None:
     """Write every value of a configuration as YAML; the file is there whole or not at all."""
     write_text(file, OmegaConf.to_yaml(OmegaConf.create(to_mapping(config))))
-
-
-def what_differs(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Name the values that keep a saved run from going on under another configuration.
-
-    Args:
-        saved: the run's configuration as a mapping.
-        wanted: the configuration it is started with now.
-
-    Returns:
-        Lines `key: saved -> wanted`, without the keys that may change; empty if the run can go on.
-    """
-    before, now = flatten(saved), flatten(wanted)
-    keys = [key for key in {**before, **now} if key not in MAY_CHANGE and not key.startswith(SECTIONS_THAT_MAY_CHANGE)]
-    return [f"{key}: {before.get(key)} -> {now.get(key)}" for key in keys if before.get(key) != now.get(key)]

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from accent.configuration import load
     from launch.run_config import RunConfig, find_config
-    from launch.runtime.exit_status import run_main
+    from launch.runtime.exit_status import ExitStatus
     from launch.training.run import train_run
 
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -49,15 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks (also: ACCENT_DEBUG=1)")
 
-    def job() -> None:
-        words = parser.parse_intermixed_args(arguments)
-        config = load(RunConfig, find_config(words.config), words.overrides)
+    with ExitStatus("--debug" in arguments or os.environ.get("ACCENT_DEBUG", "") not in ("", "0")) as status:
+        given = parser.parse_intermixed_args(arguments)
+        config = load(RunConfig, find_config(given.config), given.overrides)
         result = train_run(config)
         if int(os.environ.get("RANK", "0")) == 0:
             best = "" if result.best is None else f"; best validation {result.best:.3f} at step {result.best_step}"
             print(f"trained {result.step} steps{best}; the model is in {Path(config.run) / 'model'}", flush=True)
-
-    return run_main(job, "--debug" in arguments or os.environ.get("ACCENT_DEBUG", "") not in ("", "0"))
+    return status.code
 
 
 def _interrupted_early(number: int, frame: FrameType | None) -> None:

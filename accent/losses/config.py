@@ -1,6 +1,6 @@
 """Which losses are summed, with what weights.  Costs nothing; imports no torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -40,7 +40,7 @@ class LossConfig:
     """Margin of the accent head: radians for `aam`, cosine for `circle`; `softmax` has none."""
     label_smoothing: float = 0.0
     """Share of the target probability that `softmax` and `aam` spread evenly over all accents."""
-    tile: int = 4096
+    tile: int = field(default=4096, metadata={"resumable": True})
     """Keys that a rank's rows are compared with at a time: tables of more than rows x tile entries are never made."""
 
     def __post_init__(self) -> None:

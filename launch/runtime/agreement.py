@@ -48,6 +48,16 @@ class Runtime:
         return int(self.accelerator.num_processes)
 
     @property
+    def backend(self) -> str:
+        """How the processes talk: gloo, nccl; none for one process."""
+        return str(torch.distributed.get_backend()) if self.world_size > 1 else "none"
+
+    @property
+    def precision_name(self) -> str:
+        """The arithmetic in words: float32, bf16 or fp16."""
+        return "float32" if self.precision == "no" else self.precision
+
+    @property
     def is_main(self) -> bool:
         """Whether this is the process that writes and prints."""
         return self.rank == 0

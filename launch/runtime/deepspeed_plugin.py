@@ -35,6 +35,18 @@ def zero_plugin(stage: int) -> ZeroPlugin:
     return ZeroPlugin(hf_ds_config=configuration)
 
 
+def without_compiled_operator() -> None:
+    """Have DeepSpeed talk through gloo on a CPU, without the operator that it would compile for it first.
+
+    `deepspeed_shm_comm` adds up the tensors of one machine's processes in shared memory.  Compiling it takes a C++
+    compiler and a minute, and a process that is stopped meanwhile leaves a lock in torch's extensions folder for which
+    every later start waits for ever.  DeepSpeed takes an operator that is marked as not compatible for missing.
+    """
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
 def launched_stage() -> int:
     """Return the ZeRO stage that `accelerate launch` asks for by its environment; 0 without DeepSpeed."""
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() != "true":

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from types import TracebackType
 from typing import NoReturn
 
 import torch
@@ -23,57 +23,74 @@ LOST = 1
 """Status of a process whose collective failed because another is gone."""
 
 
-def run_main(job: Callable[[], None], debug: bool) -> int:
-    """Run a program's body and turn what ends it into one line and a status.
+class ExitStatus:
+    """Context manager around a program's body: turns what ends it into one line and a status.
 
     Args:
-        job: the body.
         debug: also print the traceback of a fault the user can mend.
 
-    Returns:
-        0, 2 for an `AccentError`, 75 for SIGTERM, 130 for Ctrl-C, 1 if another process is lost.  Anything else is our
-        fault and keeps its traceback.
+    Example:
+        >>> with ExitStatus() as status:
+        ...     pass
+        >>> status.code
+        0
     """
-    rank, local_rank = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
-    try:
-        job()
-    except AllRanksError as error:
-        _say(str(error), debug, rank == 0)
-        return 2
-    except AccentError as error:
-        # Before the processes have met, each finds the same fault; the first of each machine speaks.
-        met = _met()
-        _say(f"process {rank}: {error}" if met and rank else str(error), debug, met or local_rank == 0)
-        return 2
-    except Interrupted as stop:
-        _say(str(stop), False, rank == 0)
-        return TEMPORARY_FAILURE if stop.number == signal.SIGTERM else 128 + stop.number
-    except KeyboardInterrupt:
-        _say("interrupted; what was saved before is whole", False, rank == 0)
-        return 130
-    except RuntimeError as error:
-        # Only for faults of a collective: after a fault of this process's own, the others would be called missing while
-        # they wait for it.
-        missing = missing_processes() if _met() and _of_a_collective(error) else []
-        if not missing:
-            raise
-        reason = str(error).strip().splitlines()[0]
-        _say(
-            f"process {rank}: lost {', '.join(missing)}, so the run ends ({reason}); "
-            "start it again to go on from its newest checkpoint",
-            debug,
-            True,
-        )
-        return LOST
-    return 0
+
+    def __init__(self, debug: bool = False) -> None:
+        self.debug = debug
+        self.code = 0
+        """0, 2 for an `AccentError`, 75 for SIGTERM, 130 for Ctrl-C, 1 if another process is lost.  Anything else is a
+        fault of ours: it leaves the block with its traceback."""
+
+    def __enter__(self) -> "ExitStatus":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        rank, local_rank = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
+        if isinstance(error, AllRanksError):
+            self._say(error, str(error), rank == 0)
+            self.code = 2
+        elif isinstance(error, AccentError):
+            # Before the processes have met, each finds the same fault; the first of each machine speaks.
+            met = _met()
+            self._say(error, f"process {rank}: {error}" if met and rank else str(error), met or local_rank == 0)
+            self.code = 2
+        elif isinstance(error, Interrupted):
+            self._say(None, str(error), rank == 0)
+            self.code = TEMPORARY_FAILURE if error.number == signal.SIGTERM else 128 + error.number
+        elif isinstance(error, KeyboardInterrupt):
+            self._say(None, "interrupted; what was saved before is whole", rank == 0)
+            self.code = 130
+        elif isinstance(error, RuntimeError) and _met() and _of_a_collective(error):
+            # Only for faults of a collective: after a fault of this process's own, the others would be called missing
+            # while they wait for it.
+            missing = missing_processes()
+            if not missing:
+                return False
+            reason = str(error).strip().splitlines()[0]
+            line = (
+                f"process {rank}: lost {', '.join(missing)}, so the run ends ({reason}); "
+                "rerun the same command to resume from its newest checkpoint"
+            )
+            self._say(error, line, True)
+            self.code = LOST
+        return self.code != 0
+
+    def _say(self, error: BaseException | None, line: str, speaks: bool) -> None:
+        if self.debug and error is not None:
+            traceback.print_exception(error)
+        if speaks:
+            print(f"accent: {line}", file=sys.stderr, flush=True)
 
 
 def leave(status: int) -> NoReturn:
     """End this process with a status; one of several processes ends at once, without Python's shutdown.
 
-    By then everything is saved and closed.  What is left are threads of torch's process group in C++, and now and then
-    the shutdown destroys one that still runs: the process is aborted ("terminate called without an active exception")
-    and the launcher calls a finished job failed.
+    By then everything is saved and closed.  What is left are threads of torch's process group in C++, and sometimes the
+    shutdown destroys one that still runs: the process is aborted ("terminate called without an active exception") and
+    the launcher calls a finished job failed.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -89,10 +106,3 @@ def _of_a_collective(error: RuntimeError) -> bool:
 
 def _met() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
-
-
-def _say(line: str, debug: bool, speaks: bool) -> None:
-    if debug:
-        traceback.print_exc()
-    if speaks:
-        print(f"accent: {line}", file=sys.stderr, flush=True)

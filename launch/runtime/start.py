@@ -19,8 +19,9 @@ from accelerate.utils import (
 )
 
 from accent.errors import AccentError
+from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
-from launch.runtime.deepspeed_plugin import launched_stage, zero_plugin
+from launch.runtime.deepspeed_plugin import launched_stage, without_compiled_operator, zero_plugin
 from launch.runtime.missing_ranks import sign_in
 from launch.runtime.precision import Precision
 
@@ -34,7 +35,7 @@ def start_runtime(
     zero_stage: int | None = None,
     timeout_minutes: float = 10.0,
 ) -> Runtime:
-    """Join the processes the launcher made, and refuse to go on if they are not what was asked for.
+    """Join the processes the launcher made, and refuse to train if they are not what was asked for.
 
     Args:
         device: "cpu" never uses a GPU; "cuda" needs one; None takes what there is.
@@ -62,6 +63,9 @@ def start_runtime(
     precision = mixed_precision or os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     if precision not in get_args(Precision):
         raise AccentError(f"mixed_precision: {precision} asked for; allowed: {', '.join(get_args(Precision))}")
+    _refuse_other_modes()
+    if wanted is None:
+        _refuse_gpu_launcher_without_gpu(world_size)
     stage = launched_stage()
     if zero_stage is not None and zero_stage != stage:
         raise AccentError(
@@ -78,6 +82,29 @@ def start_runtime(
     return Runtime(accelerator, cast(Precision, precision), stage)
 
 
+def _refuse_other_modes() -> None:
+    """Refuse what `accelerate launch` may ask for and Accelerate would fail at later, with a traceback."""
+    for variable, name in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_MEGATRON_LM", "Megatron-LM")):
+        if os.environ.get(variable, "false").lower() == "true":
+            raise AccentError(
+                f"the launcher asks for {name}; training runs on one process, on several with a copy of the model "
+                "each, or under DeepSpeed's ZeRO: start it with a file of configs/accelerate"
+            )
+
+
+def _refuse_gpu_launcher_without_gpu(world_size: int) -> None:
+    """Refuse a launcher's file for GPUs on a machine without, instead of training on the CPU for days."""
+    by_accelerate = "ACCELERATE_MIXED_PRECISION" in os.environ
+    for_gpus = world_size > 1 or os.environ.get("ACCELERATE_MIXED_PRECISION") != "no"
+    # configs/accelerate/cpu.yaml hides every GPU.
+    hidden = "-1" in os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    if by_accelerate and for_gpus and not hidden and not torch.cuda.is_available():
+        raise AccentError(
+            "the launcher is set up for GPUs, and this machine has none that torch can use; "
+            "start it with configs/accelerate/cpu.yaml, or add device=cpu"
+        )
+
+
 def _join(wanted: torch.device | None, world_size: int, stage: int, timeout: timedelta) -> Accelerator:
     without_gpu = not torch.cuda.is_available()
     if stage:
@@ -85,6 +112,7 @@ def _join(wanted: torch.device | None, world_size: int, stage: int, timeout: tim
         # alone.  DeepSpeed decides by the variable what it runs on.
         if without_gpu:
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
+            without_compiled_operator()
         backend = "gloo" if without_gpu else "nccl"
         return Accelerator(
             mixed_precision="no",
@@ -135,29 +163,31 @@ def _check(
         raise AccentError(f"device {wanted} asked for, Accelerate took {accelerator.device}")
 
 
-def describe(
-    runtime: Runtime, rows: int, gradient_accumulation_steps: int, chunk_rows: int | None, parameters: int
-) -> str:
+def describe(runtime: Runtime, training: TrainingConfig, rows: int, parameters: int) -> str:
     """Return the line a run starts with.
 
     Args:
         runtime: the processes.
+        training: how to train.
         rows: of a batch on one process.
-        gradient_accumulation_steps: batches a step.
-        chunk_rows: rows encoded at a time; None for all.
         parameters: of the model.
     """
-    backend = torch.distributed.get_backend() if torch.distributed.is_initialized() else "none"
     device, count = runtime.device, runtime.world_size
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads each"
     machines = count // int(os.environ.get("LOCAL_WORLD_SIZE", count))
-    where = f" on {machines} machines" if machines > 1 else ""
-    precision = {"no": "float32"}.get(runtime.precision, runtime.precision)
-    chunks = f", encoded {chunk_rows} rows at a time" if chunk_rows is not None and chunk_rows < rows else ""
-    return (
-        f"training on {count} process{'es' if count > 1 else ''}{where}, backend {backend}, device {device.type} "
-        f"({name}), precision {precision}, ZeRO {f'stage {runtime.zero_stage}' if runtime.zero_stage else 'off'}, "
-        f"global batch {rows * count}{f' = {rows} rows x {count} processes' if count > 1 else ''}"
-        f"{f', {gradient_accumulation_steps} of them a step' if gradient_accumulation_steps > 1 else ''}{chunks}, "
-        f"{parameters / 1e6:.2f} M parameters"
+    batch = f"global batch {rows * count}" + (f" = {rows} rows x {count} processes" if count > 1 else "")
+    if training.gradient_accumulation_steps > 1:
+        batch += f", {training.gradient_accumulation_steps} of them a step"
+    if training.chunk_rows is not None and training.chunk_rows < rows:
+        batch += f", encoded {training.chunk_rows} rows at a time"
+    return ", ".join(
+        (
+            f"training on {count} process{'es' if count > 1 else ''}" + (f" on {machines} machines" * (machines > 1)),
+            f"backend {runtime.backend}",
+            f"device {device.type} ({name})",
+            f"precision {runtime.precision_name}",
+            f"ZeRO {f'stage {runtime.zero_stage}' if runtime.zero_stage else 'off'}",
+            batch,
+            f"{parameters / 1e6:.2f} M parameters",
+        )
     )

@@ -15,7 +15,6 @@ whole writing).
 """
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -26,16 +25,14 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
 from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 
 from accent.errors import AccentError
 from accent.files import recover_folders, replace_folder
-from launch.run_config import what_differs
 from launch.runtime.agreement import Runtime, raise_on_all_ranks
 from launch.training.engines.engine import Engine
-from shards.shard_set.manifest import ShardSet
+from launch.training.identity import refuse_another_run
 
 FORMAT = 2
 PARTIAL = ".partial"
@@ -55,6 +52,10 @@ class Progress:
     """The step it was measured at."""
     history: list[dict[str, float]] = field(default_factory=list)
     """Every validation: its step and its metrics."""
+    total_steps: int = 0
+    """Steps that the run was planned for when this was saved; 0 if unknown."""
+    precision: str = ""
+    """Arithmetic of the forward pass when this was saved; empty if unknown."""
 
 
 class Checkpoints:
@@ -254,22 +255,3 @@ def read_state(folder: Path) -> dict[str, Any]:
     if state.get("format") != FORMAT:
         raise AccentError(f"{file}: format {state.get('format')}, this version reads {FORMAT}; take another run folder")
     return state
-
-
-def refuse_another_run(where: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise `AccentError` naming what differs, unless a saved run may go on as wanted."""
-    differences = what_differs(saved["configuration"], wanted["configuration"])
-    if saved["shards"] != wanted["shards"]:
-        differences.append(f"shard set: content {saved['shards'][:12]} -> {wanted['shards'][:12]}")
-    if saved["global_batch"] != wanted["global_batch"]:
-        differences.append(f"global batch: {saved['global_batch']} -> {wanted['global_batch']}")
-    if differences:
-        raise AccentError(f"{where}: belongs to another run ({'; '.join(differences)}); give a new folder: run=...")
-
-
-def shard_set_fingerprint(shard_set: ShardSet) -> str:
-    """Return the sha256 of what a shard set holds: each sample's place, labels and checksum, and the labels' names."""
-    digest = hashlib.sha256(np.ascontiguousarray(shard_set.index).tobytes())
-    names = [shard_set.accents, shard_set.speakers, shard_set.prompts]
-    digest.update(json.dumps(names).encode())
-    return digest.hexdigest()

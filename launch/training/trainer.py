@@ -1,12 +1,12 @@
 """The training loop: one step is one global batch (or several, accumulated), one update; validate; save.
 
-The state of a run is the module, the optimizer and the number of steps done.  Batches, learning rate and random numbers
-are functions of that number, so a run that was stopped anywhere and goes on has the same weights, bit for bit, on the
-same processes and machine.
+The state of a run is the module, the optimizer and the number of steps done.  Batches, learning rate and random
+numbers are functions of that number, so a run that was stopped anywhere and resumed has the same weights, bit for bit,
+on the same processes and machine.
 
 A loss or a gradient that is not finite on any process is applied on none.  Then the run stops, and the last checkpoint
-is good; or, with `not_finite=skip`, it goes on with the next batch, and the curve `train/skipped_steps` counts.  fp16
-overflows now and then by design: its scale is lowered and the run goes on.
+is good; or, with `not_finite=skip`, it continues with the next batch, and the curve `train/skipped_steps` counts.  fp16
+overflows now and then by design: its scale is lowered and the run continues.
 
 Shape legend: F families.
 """
@@ -14,9 +14,8 @@ Shape legend: F families.
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -28,7 +27,7 @@ from accent.keyed_random import step_seed
 from accent.losses.objective import AccentObjective
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.extraction.speaker_statistics import voices_for
-from launch.run_config import CheckpointConfig, MonitorConfig, OptimizerConfig
+from launch.run_config import TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
 from launch.training.checkpoint import Checkpoints, Progress
@@ -49,32 +48,6 @@ COLLAPSED = 1e-3
 """Mean squared distance of unit-length embeddings from their mean below which they tell nothing apart."""
 
 
-@dataclass(frozen=True)
-class LoopConfig:
-    """What the loop itself needs to know."""
-
-    seed: int
-    """Seed of dropout."""
-    total_steps: int
-    """Optimizer steps in the whole run."""
-    validate_every_steps: int
-    """Steps between validations."""
-    optimizer: OptimizerConfig
-    """AdamW and its learning rate."""
-    checkpoints: CheckpointConfig
-    """When the state is saved."""
-    monitor: MonitorConfig
-    """What is shown."""
-    gradient_accumulation_steps: int = 1
-    """Batches whose gradients make one step."""
-    chunk_rows: int | None = None
-    """Rows encoded at a time; None for all."""
-    compiled: bool = False
-    """Encode through torch.compile."""
-    not_finite: Literal["stop", "skip"] = "stop"
-    """What a loss or gradient that is not finite does to the run."""
-
-
 class Trainer:
     """One run at work.
 
@@ -83,7 +56,7 @@ class Trainer:
         objective: the losses.
         train_loader: this process's share of every global batch.
         val_loader: whole utterances of unseen speakers; None validates nothing and exports the last weights.
-        config: lengths, rates, intervals.
+        training: how to train.
         runtime: the processes.
         run: the run's folder; None writes nothing to disk.
         feature_config: how the features were made; stored with the exported model.
@@ -96,41 +69,41 @@ class Trainer:
         objective: AccentObjective,
         train_loader: TrainingBatches,
         val_loader: EvaluationBatches | None,
-        config: LoopConfig,
+        training: TrainingConfig,
         runtime: Runtime,
         run: Path | None,
         feature_config: FeatureConfig,
         identity: dict[str, object],
     ) -> None:
         self.encoder, self.train_loader, self.val_loader = encoder, train_loader, val_loader
-        self.config, self.runtime, self.run_folder = config, runtime, run
+        self.training, self.runtime, self.run_folder = training, runtime, run
         self.feature_config = feature_config
+        steps_per_epoch = max(1, round(train_loader.steps_per_epoch / training.gradient_accumulation_steps))
+        self.total_steps = training.epochs * steps_per_epoch
+        self.validate_every_steps = training.validate_every_epochs * steps_per_epoch
         self.clock = StepTimer(runtime.device)
         voices = voices_for(encoder, train_loader.shard_set, runtime.device)
         module = TrainingModule(
-            encoder, objective, voices, config.chunk_rows, config.compiled, runtime.precision, self.clock
+            encoder, objective, voices, training.chunk_rows, training.compile, runtime.precision, self.clock
         )
         self.engine: Engine
         if runtime.zero_stage:
             rows = train_loader.global_batch // runtime.world_size
-            self.engine = ZeroEngine(
-                module, config.optimizer, runtime, config.gradient_accumulation_steps, self.clock, rows
-            )
+            self.engine = ZeroEngine(module, training, runtime, self.clock, rows)
         else:
-            self.engine = DataParallelEngine(
-                module, config.optimizer, runtime, config.gradient_accumulation_steps, self.clock
-            )
+            self.engine = DataParallelEngine(module, training, runtime, self.clock)
         self.progress = Progress()
         self.checkpoints = (
-            None if run is None else Checkpoints(run / "checkpoints", config.checkpoints.keep_last, identity, runtime)
+            None if run is None else Checkpoints(run / "checkpoints", training.checkpoints.keep_last, identity, runtime)
         )
         self._skipped_in_a_row = 0
+        self._resume_notes: list[str] = []
 
     def run(self, resume: bool) -> Progress:
         """Train to the last step.
 
         Args:
-            resume: go on from the newest checkpoint of the run folder, if there is one.
+            resume: continue from the newest checkpoint of the run folder, if there is one.
 
         Returns:
             How far the run is: at its last step.
@@ -139,41 +112,64 @@ class Trainer:
             AccentError: a checkpoint of another run, a loss that is not finite, a disk that refuses.
             Interrupted: a signal came; the state was saved at the end of the step.
         """
-        resumed = self._resume() if resume else False
+        if resume:
+            self._resume()
         with raise_on_all_ranks(self.runtime):
             if self.run_folder is not None and self.runtime.is_main:
                 clear_preempted(self.run_folder)
             monitor = self._monitor()
-        if resumed:
-            monitor.note(f"going on from step {self.progress.step} of {self.config.total_steps}")
+        for line in self._resume_notes:
+            monitor.note(line)
         try:
             with StopRequest() as stop:
-                self._train(monitor, stop)
+                batches, fetched = self._begin(monitor, stop)
+                while self.progress.step < self.total_steps:
+                    fetched = self._step(fetched, batches, monitor, stop)
+                    self._after_step(monitor, stop)
+                self._finish_saving()
         finally:
             if self.checkpoints is not None:
                 self.checkpoints.close()
             monitor.close()
         return self.progress
 
-    def _resume(self) -> bool:
+    def _resume(self) -> None:
         newest = None if self.checkpoints is None else self.checkpoints.newest()
         if newest is None or self.checkpoints is None:
-            return False
+            return
         self.progress = self.checkpoints.load(newest, self.engine)
-        return True
+        self._resume_notes = self._what_has_changed()
 
-    def _train(self, monitor: Monitor, stop: StopRequest) -> None:
-        first, last, gradient_accumulation_steps = (
-            self.progress.step,
-            self.config.total_steps,
-            self.config.gradient_accumulation_steps,
-        )
+    def _what_has_changed(self) -> list[str]:
+        """Say what resuming means where length or precision differ from those of the checkpoint."""
+        done, total, planned = self.progress.step, self.total_steps, self.progress.total_steps or self.total_steps
+        notes = [f"resuming at step {done} of {total}"]
+        if done >= total:
+            more = "raise epochs to train on" if done == total else f"epochs={self.training.epochs} asks for {total}"
+            notes = [f"nothing left to train: {done} steps are done; {more}"]
+        elif total != planned:
+            before, now = (learning_rate(done, steps, self.training.optimizer) for steps in (planned, total))
+            notes.append(
+                f"the run was planned for {planned} steps and now has {total}: the learning rate follows the new plan, "
+                f"{now:.2g} at the next step instead of {before:.2g}"
+            )
+        if self.progress.precision not in ("", self.runtime.precision_name):
+            notes.append(
+                f"warning: precision was {self.progress.precision} and is {self.runtime.precision_name} now; "
+                "the weights will differ from those of an uninterrupted run"
+            )
+        return notes
+
+    def _begin(self, monitor: Monitor, stop: StopRequest) -> tuple[Iterator[Batch], "_Fetched"]:
+        """Do what comes before the first step after a start; return the batches and the first of them."""
+        first = self.progress.step
         if first > 0 and self._validation_is_due() and self.progress.validated_step < first:
             # The run was stopped between a step and its validation.
             self._validate(monitor, stop)
             self._save(monitor)
         self.engine.module.train()
-        batches = self.train_loader.steps(first * gradient_accumulation_steps, last * gradient_accumulation_steps)
+        batches_per_step = self.training.gradient_accumulation_steps
+        batches = self.train_loader.steps(first * batches_per_step, self.total_steps * batches_per_step)
         fetched = _fetch(batches)
         with raise_on_all_ranks(self.runtime):
             if fetched.fault is not None:
@@ -181,59 +177,65 @@ class Trainer:
         if fetched.batch is not None:
             self.engine.warm_up(fetched.batch.to(self.runtime.device))
         self.clock.take()
-        for step in range(first, last):
-            fetched, agreed = self._step(step, fetched, batches, monitor, stop)
-            self.progress.step = step + 1
-            if agreed.fault:
-                self._save(monitor)
-                self._finish_saving()
-                with raise_on_all_ranks(self.runtime):
-                    if fetched.fault is not None:
-                        raise fetched.fault
-            if agreed.signal_number:
-                self._leave(agreed.signal_number, monitor)
-            validated = self._validation_is_due()
-            if validated:
-                self._validate(monitor, stop)
-            if validated or self.progress.step % self.config.checkpoints.every_steps == 0:
-                self._save(monitor)
-        self._finish_saving()
+        return batches, fetched
 
-    def _step(
-        self, step: int, fetched: "_Fetched", batches: Iterator[Batch], monitor: Monitor, stop: StopRequest
-    ) -> tuple["_Fetched", "_Agreed"]:
-        """Do one optimizer step, its first batch fetched; return the next batch and what the processes agree on."""
-        runtime, config = self.runtime, self.config
-        for part in range(config.gradient_accumulation_steps):
+    def _step(self, fetched: "_Fetched", batches: Iterator[Batch], monitor: Monitor, stop: StopRequest) -> "_Fetched":
+        """Do one optimizer step, its first batch fetched; return the next batch.
+
+        Raises:
+            AllRanksError: a loss or gradient that is not finite, a batch that some process cannot read, a checkpoint
+                that it could not write.
+            Interrupted: a signal came to some process.
+        """
+        runtime, training, step = self.runtime, self.training, self.progress.step
+        for part in range(training.gradient_accumulation_steps):
             if part:
                 self._stop_within_a_step(fetched.fault, monitor)
             if fetched.batch is None:
                 raise RuntimeError(f"the training loader ended before step {step}")
             batch = fetched.batch.to(runtime.device, non_blocking=True)
-            torch.manual_seed(step_seed(config.seed, step * config.gradient_accumulation_steps + part, runtime.rank))
-            output = self.engine.accumulate(batch, last=part == config.gradient_accumulation_steps - 1)
+            torch.manual_seed(
+                step_seed(training.seed, step * training.gradient_accumulation_steps + part, runtime.rank)
+            )
+            output = self.engine.accumulate(batch, last=part == training.gradient_accumulation_steps - 1)
             monitor.batch(output.losses)
             # Fetched now, while a GPU is still busy, and so that a process that cannot read tells it in this step's
             # agreement instead of leaving the others waiting in the next step.
             fetched = _fetch(batches)
             self.clock.add("data_wait", fetched.waited_seconds)
         agreed = self._agree(output.loss, stop, fetched.fault is not None)
-        if agreed.bad_loss and config.not_finite == "stop" and not self.engine.loss_scale.dynamic:
+        stops_at_not_finite = training.not_finite == "stop" and not self.engine.loss_scale.dynamic
+        if agreed.bad_loss and stops_at_not_finite:
             raise self._not_finite(step, "the loss")
-        lr = learning_rate(step, config.total_steps, config.optimizer)
+        lr = learning_rate(step, self.total_steps, training.optimizer)
         scale = self.engine.loss_scale.value
-        stepped = self.engine.step(lr)
-        if stepped.applied:
+        result = self.engine.step(lr)
+        if result.applied:
             self._skipped_in_a_row = 0
-        elif config.not_finite == "stop" and not self.engine.loss_scale.dynamic:
+        elif stops_at_not_finite:
             raise self._not_finite(step, "the gradient")
         else:
             self._skipped(step)
         monitor.step(
-            StepReport(step + 1, lr, stepped.gradient_norm, stepped.applied, scale, output.fusion_weights_F),
-            self.clock,
+            StepReport(step + 1, lr, result.gradient_norm, result.applied, scale, output.fusion_weights_F), self.clock
         )
-        return fetched, agreed
+        self.progress.step = step + 1
+        if agreed.fault:
+            self._save(monitor)
+            self._finish_saving()
+            with raise_on_all_ranks(runtime):
+                if fetched.fault is not None:
+                    raise fetched.fault
+        if agreed.signal_number:
+            self._leave(agreed.signal_number, monitor)
+        return fetched
+
+    def _after_step(self, monitor: Monitor, stop: StopRequest) -> None:
+        validated = self._validation_is_due()
+        if validated:
+            self._validate(monitor, stop)
+        if validated or self.progress.step % self.training.checkpoints.every_steps == 0:
+            self._save(monitor)
 
     def _stop_within_a_step(self, fault: AccentError | None, monitor: Monitor) -> None:
         """Raise on all processes if some of them cannot read a batch that is not the first of its step."""
@@ -246,7 +248,7 @@ class Trainer:
                     raise fault
 
     def _agree(self, loss: torch.Tensor, stop: StopRequest, fault: bool) -> "_Agreed":
-        """Bring all processes to one mind before the optimizer steps: is all well, does anyone have to stop?"""
+        """All-reduce the status flags so that every rank takes the same branch."""
         fault = fault or (self.checkpoints is not None and self.checkpoints.failed())
         worst = self.runtime.all_reduce_max(~torch.isfinite(loss.detach()), float(stop.number), float(fault))
         return _Agreed(bool(worst[0]), int(worst[1]), bool(worst[2]))
@@ -268,7 +270,7 @@ class Trainer:
 
     def _validation_is_due(self) -> bool:
         step = self.progress.step
-        return step % self.config.validate_every_steps == 0 or step == self.config.total_steps
+        return step % self.validate_every_steps == 0 or step == self.total_steps
 
     def _validate(self, monitor: Monitor, stop: StopRequest) -> None:
         began = time.perf_counter()
@@ -304,9 +306,12 @@ class Trainer:
                 try:
                     save_model(self.encoder, folder, self.feature_config)
                 except (OSError, SafetensorError) as error:
-                    raise AccentError(f"{folder}: cannot be written ({error}); see to the disk") from error
+                    raise AccentError(
+                        f"{folder}: cannot be written ({error}); check free space and permissions"
+                    ) from error
 
     def _save(self, monitor: Monitor) -> None:
+        self.progress.total_steps, self.progress.precision = self.total_steps, self.runtime.precision_name
         if self.checkpoints is not None:
             self.checkpoints.save(self.engine, self.progress)
         with raise_on_all_ranks(self.runtime):
@@ -325,17 +330,17 @@ class Trainer:
             with raise_on_all_ranks(self.runtime):
                 if self.runtime.is_main and signal_number == signal.SIGTERM:
                     mark_preempted(self.run_folder, self.progress.step)
-            kept = f"{self.run_folder} is saved; start it again to go on"
+            kept = f"{self.run_folder} is saved; rerun the same command to resume"
         raise Interrupted(signal_number, f"stopped by {name} after step {self.progress.step}: {kept}")
 
     def _monitor(self) -> Monitor:
         return Monitor(
             None if self.run_folder is None else self.run_folder / "tensorboard",
-            self.config.monitor,
+            self.training.monitor,
             self.encoder.config.ordered_families,
             self.progress.step,
-            self.config.total_steps,
-            self.train_loader.global_batch * self.config.gradient_accumulation_steps,
+            self.total_steps,
+            self.train_loader.global_batch * self.training.gradient_accumulation_steps,
             self.runtime.is_main,
         )
 

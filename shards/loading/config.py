@@ -1,6 +1,6 @@
 """The shape of a batch, the length of a crop, and who reads.  Cost: none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 CROPS = (300, 250, 200, 150, 100)
@@ -26,15 +26,15 @@ class BatchConfig:
     crop_frames: int | None = None
     """Length of a training crop in frames of 10 ms; shorter utterances are padded and masked.  Nothing: 300, or as much
     less, down to 100, as it takes to have at most 10 % padding in the batches of this corpus."""
-    evaluation_frames_per_batch: int = 12_000
+    evaluation_frames_per_batch: int = field(default=12_000, metadata={"resumable": True})
     """Most frames of 10 ms in one process's evaluation batch, padding counted; a longer utterance comes alone."""
-    workers: int = 2
+    workers: int = field(default=2, metadata={"resumable": True})
     """Threads that read ahead in each training process; 0: a batch is read when it is asked for."""
-    verify: bool = False
-    """Compare each training sample with its checksum, for which whole utterances are read and then cropped;
+    verify: bool = field(default=False, metadata={"resumable": True})
+    """Compare every training sample with its checksum, for which whole utterances are read and then cropped;
     evaluation does it always."""
-    damaged: Literal["stop", "skip"] = "stop"
-    """What a damaged sample does: it ends the run; or its row has no weight and is counted and logged."""
+    damaged: Literal["stop", "skip"] = field(default="stop", metadata={"resumable": True})
+    """What a damaged sample does: it ends the run; or its row weighs nothing and is counted and logged."""
 
     def __post_init__(self) -> None:
         if self.crop_frames is not None and self.crop_frames < 1:

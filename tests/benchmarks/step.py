@@ -27,10 +27,10 @@ from accent.losses.gather import all_reduce_sum
 from accent.losses.objective import AccentObjective, gather_rows
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
-from launch.run_config import CheckpointConfig, MonitorConfig, OptimizerConfig
+from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision
-from launch.training.trainer import LoopConfig, Trainer
+from launch.training.trainer import Trainer
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize
 
@@ -140,8 +140,8 @@ def make_loop(trial: Trial, loader: TrainingLoader, runtime: Runtime) -> Trainer
     encoder = EnhancedAccentEncoder(ModelConfig.from_preset(trial.preset, accents=tuple(loader.accents)))
     statistics = loader.statistics
     encoder.set_normalisation(statistics.mean_D, statistics.std_D)
-    config = LoopConfig(0, 1, 1, OptimizerConfig(), CheckpointConfig(), MonitorConfig(), compiled=trial.compiled)
-    loop = Trainer(encoder, AccentObjective(), loader, None, config, runtime, None, FeatureConfig(), {})
+    training = TrainingConfig(epochs=1, compile=trial.compiled)
+    loop = Trainer(encoder, AccentObjective(), loader, None, training, runtime, None, FeatureConfig(), {})
     loop.engine.module.train()
     return loop
 

@@ -102,7 +102,7 @@ def test_a_preempted_job_saves_makes_room_and_ends_with_the_same_weights(cluster
     job = training.wait_for_end()
     assert (job["JobState"], job["ExitCode"], job["Restarts"]) == ("COMPLETED", "0:0", "1"), training.log
     assert "told to stop; training saves" in training.log
-    assert f"going on from step {int(saved.removeprefix('step_'))} of {STEPS}" in training.log
+    assert f"resuming at step {int(saved.removeprefix('step_'))} of {STEPS}" in training.log
     assert_same_weights(whole, training.run)
     assert not (training.run / "PREEMPTED").exists()
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.training.engines.engine import MOMENTS, WEIGHTS, Engine, StepResult, nan_if_not_finite, to_host
 from launch.training.module import TrainingModule, TrainingOutput
@@ -27,13 +28,12 @@ class DataParallelEngine(Engine):
     def __init__(
         self,
         module: TrainingModule,
-        config: OptimizerConfig,
+        training: TrainingConfig,
         runtime: Runtime,
-        gradient_accumulation_steps: int,
         clock: StepTimer,
     ) -> None:
-        super().__init__(module, config, runtime, gradient_accumulation_steps, clock)
-        optimizer = build_optimizer(module, config)
+        super().__init__(module, training, runtime, clock)
+        optimizer = build_optimizer(module, training.optimizer)
         self.wrapped, self.optimizer = runtime.accelerator.prepare(module, optimizer)
 
     def accumulate(self, batch: Batch, last: bool) -> TrainingOutput:
@@ -41,9 +41,8 @@ class DataParallelEngine(Engine):
         with nullcontext() if last else self.runtime.accelerator.no_sync(self.wrapped):
             output: TrainingOutput = self.wrapped(batch)
             with self.clock.part("backward"):
-                (
-                    nan_if_not_finite(output.loss) * (self.loss_scale.factor / self.gradient_accumulation_steps)
-                ).backward()
+                factor = self.loss_scale.factor / self.training.gradient_accumulation_steps
+                (nan_if_not_finite(output.loss) * factor).backward()
         return output
 
     def step(self, lr: float) -> StepResult:
@@ -53,7 +52,7 @@ class DataParallelEngine(Engine):
             if self.loss_scale.factor != 1.0:
                 gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
                 torch._foreach_mul_(gradients, 1 / self.loss_scale.factor)
-            norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.config.grad_clip))
+            norm = float(nn.utils.clip_grad_norm_(self.module.parameters(), self.training.optimizer.grad_clip))
             # Gradients are the same on every process by now, so all of them decide alike.
             applied = norm < float("inf")
             if applied:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from launch.run_config import OptimizerConfig
+from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import LossScale
 from launch.training.module import TrainingModule, TrainingOutput
@@ -45,9 +45,8 @@ class Engine(ABC):
 
     Args:
         module: the training module, on any device.
-        config: AdamW and clipping.
+        training: the optimizer, and how many batches make one step.
         runtime: the processes and their precision.
-        gradient_accumulation_steps: batches whose gradients make one step.
         clock: told of the parts `backward` and `optimizer`.
     """
 
@@ -57,13 +56,11 @@ class Engine(ABC):
     def __init__(
         self,
         module: TrainingModule,
-        config: OptimizerConfig,
+        training: TrainingConfig,
         runtime: Runtime,
-        gradient_accumulation_steps: int,
         clock: StepTimer,
     ) -> None:
-        self.module, self.config, self.runtime = module, config, runtime
-        self.gradient_accumulation_steps, self.clock = gradient_accumulation_steps, clock
+        self.module, self.training, self.runtime, self.clock = module, training, runtime, clock
         self.loss_scale = LossScale(runtime.precision, runtime.world_size)
 
     @abstractmethod

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from launch.run_config import OptimizerConfig
+from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.training.engines.engine import WEIGHTS, Engine, StepResult, nan_if_not_finite, to_host
 from launch.training.module import TrainingModule, TrainingOutput
@@ -57,9 +57,8 @@ class ZeroEngine(Engine):
 
     Args:
         module: the training module.
-        config: AdamW and clipping.
+        training: the optimizer, and how many batches make one step.
         runtime: its `zero_stage` is 1, 2 or 3.
-        gradient_accumulation_steps: batches whose gradients make one step.
         clock: told of the parts `backward` and `optimizer`.
         rows: of a batch on this process.
     """
@@ -70,21 +69,24 @@ class ZeroEngine(Engine):
     def __init__(
         self,
         module: TrainingModule,
-        config: OptimizerConfig,
+        training: TrainingConfig,
         runtime: Runtime,
-        gradient_accumulation_steps: int,
         clock: StepTimer,
         rows: int,
     ) -> None:
-        super().__init__(module, config, runtime, gradient_accumulation_steps, clock)
+        super().__init__(module, training, runtime, clock)
         accelerator = runtime.accelerator
         accelerator.state.deepspeed_plugin.deepspeed_config.update(
             zero_configuration(
-                runtime.zero_stage, rows, gradient_accumulation_steps, config.grad_clip, runtime.world_size
+                runtime.zero_stage,
+                rows,
+                training.gradient_accumulation_steps,
+                training.optimizer.grad_clip,
+                runtime.world_size,
             )
         )
-        accelerator.gradient_accumulation_steps = gradient_accumulation_steps
-        optimizer = build_optimizer(module, config)
+        accelerator.gradient_accumulation_steps = training.gradient_accumulation_steps
+        optimizer = build_optimizer(module, training.optimizer)
         self.wrapped, self.optimizer = accelerator.prepare(module, optimizer)
         self._set_scale()
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from accent.errors import AccentError
-from launch.run_config import OptimizerConfig
+from launch.run_config import OptimizerConfig, TrainingConfig
 from launch.runtime.start import start_runtime
 from launch.training import checkpoint
 from launch.training.checkpoint import (
@@ -16,9 +16,9 @@ from launch.training.checkpoint import (
     Progress,
     complete_checkpoints,
     replace_folder,
-    shard_set_fingerprint,
 )
 from launch.training.engines.data_parallel import DataParallelEngine
+from launch.training.identity import shard_set_fingerprint
 from launch.training.step_timer import StepTimer
 from tests.support.small_runs import small_shards
 
@@ -32,7 +32,9 @@ class Small:
         runtime = start_runtime("cpu")
         torch.manual_seed(seed)
         self.module = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4))
-        self.engine = DataParallelEngine(self.module, OptimizerConfig(lr=0.1), runtime, 1, StepTimer())
+        self.engine = DataParallelEngine(
+            self.module, TrainingConfig(optimizer=OptimizerConfig(lr=0.1)), runtime, StepTimer()
+        )
         self.checkpoints = Checkpoints(folder, keep_last, identity, runtime)
 
     def step(self, number: int) -> torch.Tensor:
@@ -97,7 +99,7 @@ def test_a_run_killed_while_it_deletes_an_old_checkpoint_leaves_none_that_is_tor
 
 
 @pytest.mark.parametrize(
-    "broken", ["engines.engine.save_file", "engines.engine.torch.save", "checkpoint.replace_folder"]
+    "broken", ["engines.data_parallel.save_file", "engines.data_parallel.torch.save", "checkpoint.replace_folder"]
 )
 def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monkeypatch, broken):
     small = Small(tmp_path)
@@ -105,7 +107,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monke
     small.save(10)
 
     def full(*_: object, **__: object) -> None:
-        if broken == "engines.engine.torch.save":
+        if broken == "engines.data_parallel.torch.save":
             raise RuntimeError("[enforce fail at inline_container.cc:672] . No space left on device\nframe #0")
         raise OSError(28, "No space left on device")
 

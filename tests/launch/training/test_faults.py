@@ -62,7 +62,7 @@ def test_a_run_killed_ten_times_at_random_ends_bit_for_bit_as_if_it_never_was(sh
     assert saved_steps(run)[-1] < "step_00000090"
     with started(tmp_path, shards, *LONG) as ranks:
         assert ranks.wait() == [0, 0], ranks.printed()
-        assert "going on from step" in ranks.printed(0)
+        assert "resuming at step" in ranks.printed(0)
     assert_same_weights(run, uninterrupted)
 
 
@@ -76,7 +76,7 @@ def test_a_process_that_is_killed_ends_the_others_which_name_it(shards, tmp_path
         assert time.monotonic() - began < 20
         line = ranks.printed(0).splitlines()[-1]
         assert line.startswith(f"accent: process 0: lost process 1 (pid {killed} on ")
-        assert line.endswith("start it again to go on from its newest checkpoint")
+        assert line.endswith("rerun the same command to resume from its newest checkpoint")
 
 
 # --- SIGTERM ----------------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def test_shares_are_saved_at_a_signal_too(shards, tmp_path):
     assert (tmp_path / "run" / "PREEMPTED").is_file()
     with started(tmp_path, shards, *words, zero_stage=2) as ranks:
         assert ranks.wait() == [0, 0], ranks.printed()
-        assert "going on from step" in ranks.printed(0)
+        assert "resuming at step" in ranks.printed(0)
 
 
 def stop(ranks: Ranks, moment: str) -> None:
@@ -174,7 +174,7 @@ def test_a_loss_that_is_not_finite_on_one_process_stops_all_before_an_update(sha
     # Step 5 was saved: what is on the disk is good, and the run goes on from there.
     with started(tmp_path, shards, zero_stage=zero_stage) as ranks:
         assert ranks.wait() == [0, 0], ranks.printed()
-        assert ("going on from step 5" in ranks.printed(0)) == bool(zero_stage)
+        assert ("resuming at step 5" in ranks.printed(0)) == bool(zero_stage)
 
 
 @pytest.mark.parametrize("zero_stage", [0, 2])
@@ -207,7 +207,7 @@ def test_a_batch_that_one_process_cannot_read_within_a_step_stops_all_after_the_
         assert "accent: shard-000000.tar: sample 3 is damaged" in ranks.printed(0)
     with started(tmp_path, shards, "gradient_accumulation_steps=2") as ranks:
         assert ranks.wait() == [0, 0], ranks.printed()
-        assert "going on from step 3 of 12" in ranks.printed(0)
+        assert "resuming at step 3 of 12" in ranks.printed(0)
 
 
 def _damaged_in_the_first_validation(rank: int) -> None:

@@ -75,7 +75,7 @@ def test_zero_ends_with_the_weights_of_one_process_and_goes_on_exactly(shards, a
     (run / "checkpoints" / "step_00000010").rename(resumed / "checkpoints" / "step_00000010")
     (run / "config.yaml").rename(resumed / "config.yaml")
     printed = train(tmp_path / "run.yaml", resumed, shards, *SMOOTH, processes=2, zero_stage=stage)
-    assert "going on from step 10 of 21" in printed
+    assert "resuming at step 10 of 21" in printed
     assert_same_weights(run, resumed)
 
 
@@ -104,7 +104,7 @@ def test_a_run_that_moves_from_two_processes_to_one_and_to_four_ends_with_the_sa
                 ranks.wait_for(stop)
                 ranks.kill(0, number=signal.SIGTERM)
             assert ranks.wait() == [0 if stop is None else 75] * processes, ranks.printed()
-            assert ("going on from step" in ranks.printed(0)) == (processes != 2)
+            assert ("resuming at step" in ranks.printed(0)) == (processes != 2)
     assert largest_difference(alone, run) < 1e-6
 
 

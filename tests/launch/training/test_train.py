@@ -14,8 +14,8 @@ from accent.errors import AccentError
 from accent.features.schema import FAMILY_NAMES
 from accent.inference.embedder import load_model
 from launch import train_accent_encoder
-from launch.run_config import MonitorConfig
-from launch.runtime.exit_status import run_main
+from launch.run_config import MonitorConfig, TrainingConfig
+from launch.runtime.exit_status import ExitStatus
 from launch.runtime.signals import Interrupted
 from launch.runtime.start import start_runtime
 from launch.train import main
@@ -158,7 +158,7 @@ def test_a_finished_run_started_again_does_nothing(shards, tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "checkpoints").rglob("*")}
     assert train_run(config) == first
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "checkpoints").rglob("*")} == before
-    assert "going on from step 6 of 6" in capsys.readouterr().out
+    assert "nothing left to train: 6 steps are done" in capsys.readouterr().out
 
 
 def test_the_model_of_the_best_validation_is_the_one_exported(shards, tmp_path, monkeypatch):
@@ -287,12 +287,13 @@ def test_a_traceback_comes_only_when_asked_for(tmp_path, monkeypatch, capsys):
 
 def test_what_ends_a_program_decides_its_status(capsys):
     def ends_with(error: BaseException) -> int:
-        def job() -> None:
+        with ExitStatus() as status:
             raise error
+        return status.code
 
-        return run_main(job, debug=False)
-
-    assert run_main(lambda: None, debug=False) == 0
+    with ExitStatus() as status:
+        pass
+    assert status.code == 0
     assert ends_with(AccentError("mend me")) == 2
     assert ends_with(Interrupted(signal.SIGINT, "saved")) == 130
     assert ends_with(Interrupted(signal.SIGTERM, "saved")) == 75
@@ -351,8 +352,8 @@ def test_validation_tells_what_a_direct_forward_of_each_utterance_tells(shards):
 
 def test_progress_is_told_in_lines_where_there_is_no_terminal(shards, capsys):
     model = EnhancedAccentEncoder(ModelConfig.from_preset("tiny"))
-    monitor = MonitorConfig(every_steps=1, line_seconds=1e-6)
-    train_accent_encoder(model, *small_loaders(shards), num_epochs=1, device="cpu", monitor=monitor)
+    training = TrainingConfig(monitor=MonitorConfig(every_steps=1, line_seconds=1e-6))
+    train_accent_encoder(model, *small_loaders(shards), num_epochs=1, device="cpu", training=training)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("training on 1 process, backend none, device cpu")
     assert "precision float32, ZeRO off, global batch 12, " in lines[0]

@@ -37,7 +37,7 @@ def test_two_processes_stopped_by_ctrl_c_and_started_again_equal_one(shards, tmp
     assert job.returncode != 0
     lines = [line for line in errors.splitlines() if line.startswith("accent: ")]
     assert len(lines) == 1, errors
-    assert "start it again to go on" in lines[0]
+    assert "rerun the same command to resume" in lines[0]
     stopped = sorted((two / "checkpoints").iterdir())
     assert stopped
     assert stopped[-1].name < "step_00000060"
@@ -47,7 +47,7 @@ def test_two_processes_stopped_by_ctrl_c_and_started_again_equal_one(shards, tmp
     # Not by the launcher's status: a process that has finished may still be aborted while Python shuts down.
     assert "trained 60 steps" in output, errors
     assert "training on 2 processes, backend gloo, device cpu" in output
-    assert "going on from step" in output
+    assert "resuming at step" in output
     mine, theirs, first = last_weights(one), last_weights(two), first_weights(one)
     assert max(float((value - first[name]).abs().max()) for name, value in mine.items()) > 0.02
     for name, value in mine.items():
@@ -81,7 +81,7 @@ def test_three_processes_that_go_on_have_the_same_weights_bit_for_bit(shards, tm
     script.write_text(RESUMING)
     job = launch_several([str(config), str(whole), str(resumed)], processes=3, program=(str(script),))
     output, errors = job.communicate(timeout=120)
-    assert "going on from step 10 of 12" in output, errors
+    assert "resuming at step 10 of 12" in output, errors
     assert_same_weights(whole, resumed)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from launch.run_config import OptimizerConfig
+from launch.run_config import OptimizerConfig, TrainingConfig
 from launch.runtime.precision import LossScale
 from launch.runtime.start import start_runtime
 from launch.training.engines.data_parallel import DataParallelEngine
@@ -38,8 +38,9 @@ def make_engine(
 ):
     # With so large an epsilon a step of AdamW is nearly proportional to the gradient.
     torch.manual_seed(0)
-    config = OptimizerConfig(grad_clip=grad_clip, epsilon=epsilon, weight_decay=0.0)
-    return DataParallelEngine(Line(), config, start_runtime("cpu", precision), gradient_accumulation_steps, StepTimer())
+    optimizer = OptimizerConfig(grad_clip=grad_clip, epsilon=epsilon, weight_decay=0.0)
+    training = TrainingConfig(optimizer=optimizer, gradient_accumulation_steps=gradient_accumulation_steps)
+    return DataParallelEngine(Line(), training, start_runtime("cpu", precision), StepTimer())
 
 
 def rows(seed: int, scale: float = 1.0) -> Rows:

@@ -1,0 +1,79 @@
+"""What makes two trainings the same run: resuming may change how a run is shown and where it lies, not what it learns.
+
+A field marked `resumable` in its dataclass may change, every other value may not; nor may the shard set's content.
+Cost: one sha256 of the index.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+
+from accent.configuration import flatten
+from accent.errors import AccentError
+from launch.run_config import RunConfig
+from shards.shard_set.manifest import ShardSet
+
+
+def resumable_keys(kind: type = RunConfig, path: str = "") -> tuple[str, ...]:
+    """Return the keys, dots for sections, that a resumed run may change; a section's name ends with a dot.
+
+    Args:
+        kind: the configuration's dataclass.
+        path: what its keys begin with.
+    """
+    found: list[str] = []
+    hints = get_type_hints(kind)
+    for one in dataclasses.fields(kind):
+        is_section = dataclasses.is_dataclass(hints[one.name])
+        if one.metadata.get("resumable"):
+            found.append(f"{path}{one.name}{'.' if is_section else ''}")
+        elif is_section:
+            found += resumable_keys(hints[one.name], f"{path}{one.name}.")
+    return tuple(found)
+
+
+def what_differs(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Name the values that keep a saved run from being resumed under another configuration.
+
+    Args:
+        saved: the run's configuration as a mapping.
+        wanted: the configuration it is started with now.
+
+    Returns:
+        Lines `key: saved -> wanted`, without the resumable keys; empty if the run can be resumed.
+    """
+    before, now = flatten(saved), flatten(wanted)
+    resumable = resumable_keys()
+    sections = tuple(key for key in resumable if key.endswith("."))
+    fixed = [key for key in {**before, **now} if key not in resumable and not key.startswith(sections)]
+    return [f"{key}: {before.get(key)} -> {now.get(key)}" for key in fixed if before.get(key) != now.get(key)]
+
+
+def refuse_another_run(where: Path, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise `AccentError` naming what differs, unless a saved run may be resumed as wanted.
+
+    Args:
+        where: the checkpoint, for the message.
+        saved: `configuration`, `shards` (fingerprint) and `global_batch` of the run that wrote it.
+        wanted: the same of the run that wants to read it.
+    """
+    differences = what_differs(saved["configuration"], wanted["configuration"])
+    if saved["shards"] != wanted["shards"]:
+        differences.append(f"shard set: content {saved['shards'][:12]} -> {wanted['shards'][:12]}")
+    if saved["global_batch"] != wanted["global_batch"]:
+        differences.append(f"global batch: {saved['global_batch']} -> {wanted['global_batch']}")
+    if differences:
+        raise AccentError(f"{where}: belongs to another run ({'; '.join(differences)}); give a new folder: run=...")
+
+
+def shard_set_fingerprint(shard_set: ShardSet) -> str:
+    """Return the sha256 of what a shard set holds: each sample's place, labels and checksum, and the labels' names."""
+    digest = hashlib.sha256(np.ascontiguousarray(shard_set.index).tobytes())
+    names = [shard_set.accents, shard_set.speakers, shard_set.prompts]
+    digest.update(json.dumps(names).encode())
+    return digest.hexdigest()
