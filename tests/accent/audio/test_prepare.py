@@ -11,7 +11,8 @@ import pyloudnorm
 import pytest
 import soundfile
 
-from accent.audio.prepare import AudioConfig, Speech, decode, load_speech, prepare_speech
+from accent.audio.decode import decode
+from accent.audio.prepare import AudioConfig, Speech, load_speech, prepare_speech
 from accent.configuration import load
 from accent.errors import AccentError
 from tests.support.synthesis import RATE, vowel
