@@ -32,8 +32,12 @@ FILTER_ORDER = 8
 """Order of each filter: a Butterworth filter of order 4, run forwards and backwards."""
 LOUDNESS_BLOCK_SECONDS = 0.4
 """Gating block of BS.1770; shortened to the sound where the sound is shorter."""
-LARGEST_SAMPLE = 1e6
-"""Larger values (full scale is 1) come from a damaged file, and their squares would overflow."""
+LARGEST_PEAK = 8.0
+"""Float samples may pass full scale, which is 1, by 18 dB: more are integers stored as floats, or damage."""
+DEAD_CHANNEL_DB = -40.0
+"""A channel this far below the loudest one carries nothing: it is left out of the mean."""
+CANCELLED = 0.5
+"""Channels cancel if their mean keeps less than this share of the power that independent channels would keep."""
 CLIPPED = 1 - 2.0**-15
 """Samples from here on count as clipped: the largest positive value of 16 bits."""
 
@@ -148,8 +152,7 @@ def prepare_speech(samples: np.ndarray, rate: int, config: AudioConfig) -> Speec
     _refuse_unusable(samples_NC, rate, config)
     record: dict[str, Any] = {"source": _describe(samples_NC, rate)}
 
-    mono_N, offset = _mix_down(samples_NC)
-    record["mix_down"] = {"method": "mean of channels", "offset": offset}
+    mono_N, record["mix_down"] = _mix_down(samples_NC)
     unfiltered_N = mono_N if rate == SAMPLE_RATE else soxr.resample(mono_N, rate, SAMPLE_RATE, quality="HQ")
     unfiltered_N = unfiltered_N.astype(np.float64, copy=False)
     record["resample"] = {"from_hz": rate, "to_hz": SAMPLE_RATE, "method": "none" if rate == SAMPLE_RATE else "soxr HQ"}
@@ -170,13 +173,29 @@ def prepare_speech(samples: np.ndarray, rate: int, config: AudioConfig) -> Speec
     return Speech(unfiltered_N, normalised_N, first_frame, n_frames, record)
 
 
-def _mix_down(samples_NC: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the mean of the channels `[N]` and its mean; float32 for 16 bits, which it holds exactly."""
+def _mix_down(samples_NC: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return one channel `[N]` and how it was made; float32 for 16 bits, which it holds exactly.
+
+    The mean of the channels, without those that carry nothing; where they cancel each other, the loudest alone.
+    """
     if samples_NC.dtype == np.int16:
         scaled_N, total = scaled_with_sum(samples_NC.reshape(-1), 1 / FULL_SCALE_16_BITS)
-        return scaled_N, total / len(samples_NC) / FULL_SCALE_16_BITS
-    mono_N = samples_NC.mean(axis=1)
-    return mono_N, float(mono_N.mean())
+        return scaled_N, {"method": "mean of channels", "offset": total / len(samples_NC) / FULL_SCALE_16_BITS}
+    if samples_NC.shape[1] == 1:
+        mono_N = samples_NC.mean(axis=1)
+        return mono_N, {"method": "mean of channels", "offset": float(mono_N.mean())}
+    unusual: dict[str, Any] = {}
+    power_C = samples_NC.var(axis=0)
+    live_C = np.flatnonzero(power_C >= power_C.max() * 10 ** (DEAD_CHANNEL_DB / 10))
+    if len(live_C) < samples_NC.shape[1]:
+        unusual["channels_left_out"] = sorted(set(range(1, samples_NC.shape[1] + 1)) - set((live_C + 1).tolist()))
+        samples_NC, power_C = samples_NC[:, live_C], power_C[live_C]
+    mono_N, method = samples_NC.mean(axis=1), "mean of channels"
+    if mono_N.var() < CANCELLED * power_C.mean() / samples_NC.shape[1]:
+        loudest = int(power_C.argmax())
+        mono_N, method = np.ascontiguousarray(samples_NC[:, loudest]), "loudest channel"
+        unusual["channels_cancel"] = True
+    return mono_N, {"method": method, "offset": float(mono_N.mean()), **unusual}
 
 
 def _refuse_unusable(samples_NC: np.ndarray, rate: int, config: AudioConfig) -> None:
@@ -192,8 +211,11 @@ def _refuse_unusable(samples_NC: np.ndarray, rate: int, config: AudioConfig) -> 
     if not np.isfinite(samples_NC).all():
         count = int((~np.isfinite(samples_NC)).any(axis=1).sum())
         raise AccentError(f"{count} of {len(samples_NC)} samples are no finite numbers")
-    if _peak(samples_NC) > LARGEST_SAMPLE:
-        raise AccentError(f"holds samples of up to {_peak(samples_NC):.3g} times full scale: damaged")
+    if _peak(samples_NC) > LARGEST_PEAK:
+        raise AccentError(
+            f"holds samples of up to {_peak(samples_NC):.6g} times full scale: damaged, or integers stored as floats; "
+            "divide them by the largest integer of their kind (32768 for 16 bits)"
+        )
 
 
 def _peak(samples_NC: np.ndarray) -> float:
