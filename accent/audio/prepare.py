@@ -1,4 +1,4 @@
-"""From a sound file to prepared speech: decode, mix down, resample, filter, trim, set the loudness.
+"""From decoded sound to prepared speech: mix down, resample, filter, trim, set the loudness.
 
 Two readings of the same recording come out.  `unfiltered_N` is only mixed down and resampled: pitch, intensity,
 formants and voice quality would move under a filter or a gain.  `normalised_N` is filtered and brought to one loudness
@@ -12,15 +12,14 @@ Shape legend: N samples of sound, C channels, T frames.
 """
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 
+from accent.audio.decode import FULL_SCALE_16_BITS, in_full_scale, read_samples, too_long
 from accent.dsp.butterworth import butterworth, zero_phase
 from accent.dsp.casts import scaled_with_sum
 from accent.dsp.loudness import ABSOLUTE_GATE_LUFS, frame_levels, integrated_loudness
@@ -33,14 +32,14 @@ FILTER_ORDER = 8
 """Order of each filter: a Butterworth filter of order 4, run forwards and backwards."""
 LOUDNESS_BLOCK_SECONDS = 0.4
 """Gating block of BS.1770; shortened to the sound where the sound is shorter."""
-LARGEST_SAMPLE = 1e6
-"""Larger values (full scale is 1) come from a damaged file, and their squares would overflow."""
+LARGEST_PEAK = 8.0
+"""Float samples may pass full scale, which is 1, by 18 dB: more are integers stored as floats, or damage."""
+DEAD_CHANNEL_DB = -40.0
+"""A channel this far below the loudest one carries nothing: it is left out of the mean."""
+CANCELLED = 0.5
+"""Channels cancel if their mean keeps less than this share of the power that independent channels would keep."""
 CLIPPED = 1 - 2.0**-15
 """Samples from here on count as clipped: the largest positive value of 16 bits."""
-FULL_SCALE_16_BITS = 32_768
-"""The number in a file of 16 bits that would stand for 1."""
-UNKNOWN_LENGTH_BYTES = 0x7FFFF000
-"""From here on a WAV header's data size is a streaming writer's way of saying `not known`."""
 
 
 @dataclass(frozen=True)
@@ -118,61 +117,13 @@ def load_speech(path: Path, config: AudioConfig) -> Speech:
         AccentError: the file is missing, damaged, empty, silent, too short, too long or holds values that are no
             numbers; the line names the file and the reason.
     """
-    samples_NC, rate, source = _read(path, config.max_seconds)
+    samples_NC, rate, source = read_samples(path, config.max_seconds)
     try:
         speech = prepare_speech(samples_NC, rate, config)
     except AccentError as error:
         raise AccentError(f"{path}: {error}") from error
     speech.preprocessing["source"].update(source)
     return speech
-
-
-def decode(path: Path, max_seconds: float = math.inf) -> tuple[np.ndarray, int, dict[str, Any]]:
-    """Read all samples of a sound file.
-
-    A file that holds fewer samples than its header promises is refused: the rest of the utterance is missing, and the
-    transcript and the alignment no longer fit.  Where no length is promised (OGG, a WAV header of a streaming writer),
-    what is there is read.
-
-    Args:
-        path: the sound file.
-        max_seconds: a longer file is refused before its samples are read.
-
-    Returns:
-        samples `[N, C]` float64 in -1..1, sampling rate in Hz, and the container's format and subtype.
-
-    Raises:
-        AccentError: the file is missing, is no sound file, is damaged or cut short, is empty or too long.
-    """
-    samples_NC, rate, info = _read(path, max_seconds)
-    return _in_full_scale(samples_NC), rate, info
-
-
-def _read(path: Path, max_seconds: float) -> tuple[np.ndarray, int, dict[str, Any]]:
-    """Read as `decode`; the samples of one channel of 16 bits stay int16, a quarter of the memory."""
-    if not Path(path).is_file():
-        raise AccentError(f"{path}: no such sound file")
-    if Path(path).stat().st_size == 0:
-        raise AccentError(f"{path}: an empty file, 0 bytes")
-    try:
-        with soundfile.SoundFile(path) as file:
-            promised, rate = file.frames, file.samplerate
-            if promised > max_seconds * rate:
-                raise AccentError(f"{path}: {_too_long(promised / rate, max_seconds)}")
-            missing_bytes = _missing_bytes(file.extra_info)
-            if missing_bytes > 8 * file.channels:
-                raise AccentError(f"{path}: cut short, {missing_bytes} bytes fewer than its header promises")
-            info = {"format": file.format, "subtype": file.subtype}
-            small = file.subtype == "PCM_16" and file.channels == 1
-            samples_NC = file.read(dtype="int16" if small else "float64", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = getattr(error, "error_string", str(error)).rstrip(".")
-        raise AccentError(f"{path}: not readable as sound, or damaged ({reason})") from error
-    if len(samples_NC) < promised:
-        raise AccentError(f"{path}: cut short, {len(samples_NC)} of {promised} samples are there")
-    if len(samples_NC) == 0:
-        raise AccentError(f"{path}: holds no samples")
-    return samples_NC, rate, info
 
 
 def prepare_speech(samples: np.ndarray, rate: int, config: AudioConfig) -> Speech:
@@ -197,12 +148,11 @@ def prepare_speech(samples: np.ndarray, rate: int, config: AudioConfig) -> Speec
     samples_NC = np.asarray(samples)
     samples_NC = samples_NC[:, None] if samples_NC.ndim == 1 else samples_NC
     if samples_NC.dtype != np.int16 or samples_NC.shape[1] > 1:
-        samples_NC = _in_full_scale(samples_NC)
+        samples_NC = in_full_scale(samples_NC)
     _refuse_unusable(samples_NC, rate, config)
     record: dict[str, Any] = {"source": _describe(samples_NC, rate)}
 
-    mono_N, offset = _mix_down(samples_NC)
-    record["mix_down"] = {"method": "mean of channels", "offset": offset}
+    mono_N, record["mix_down"] = _mix_down(samples_NC)
     unfiltered_N = mono_N if rate == SAMPLE_RATE else soxr.resample(mono_N, rate, SAMPLE_RATE, quality="HQ")
     unfiltered_N = unfiltered_N.astype(np.float64, copy=False)
     record["resample"] = {"from_hz": rate, "to_hz": SAMPLE_RATE, "method": "none" if rate == SAMPLE_RATE else "soxr HQ"}
@@ -223,20 +173,29 @@ def prepare_speech(samples: np.ndarray, rate: int, config: AudioConfig) -> Speec
     return Speech(unfiltered_N, normalised_N, first_frame, n_frames, record)
 
 
-def _in_full_scale(samples_NC: np.ndarray) -> np.ndarray:
-    """Return samples as float64 with full scale at -1 and 1."""
-    if samples_NC.dtype == np.int16:
-        return samples_NC / FULL_SCALE_16_BITS
-    return samples_NC.astype(np.float64, copy=False)
+def _mix_down(samples_NC: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return one channel `[N]` and how it was made; float32 for 16 bits, which it holds exactly.
 
-
-def _mix_down(samples_NC: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the mean of the channels `[N]` and its mean; float32 for 16 bits, which it holds exactly."""
+    The mean of the channels, without those that carry nothing; where they cancel each other, the loudest alone.
+    """
     if samples_NC.dtype == np.int16:
         scaled_N, total = scaled_with_sum(samples_NC.reshape(-1), 1 / FULL_SCALE_16_BITS)
-        return scaled_N, total / len(samples_NC) / FULL_SCALE_16_BITS
-    mono_N = samples_NC.mean(axis=1)
-    return mono_N, float(mono_N.mean())
+        return scaled_N, {"method": "mean of channels", "offset": total / len(samples_NC) / FULL_SCALE_16_BITS}
+    if samples_NC.shape[1] == 1:
+        mono_N = samples_NC.mean(axis=1)
+        return mono_N, {"method": "mean of channels", "offset": float(mono_N.mean())}
+    unusual: dict[str, Any] = {}
+    power_C = samples_NC.var(axis=0)
+    live_C = np.flatnonzero(power_C >= power_C.max() * 10 ** (DEAD_CHANNEL_DB / 10))
+    if len(live_C) < samples_NC.shape[1]:
+        unusual["channels_left_out"] = sorted(set(range(1, samples_NC.shape[1] + 1)) - set((live_C + 1).tolist()))
+        samples_NC, power_C = samples_NC[:, live_C], power_C[live_C]
+    mono_N, method = samples_NC.mean(axis=1), "mean of channels"
+    if mono_N.var() < CANCELLED * power_C.mean() / samples_NC.shape[1]:
+        loudest = int(power_C.argmax())
+        mono_N, method = np.ascontiguousarray(samples_NC[:, loudest]), "loudest channel"
+        unusual["channels_cancel"] = True
+    return mono_N, {"method": method, "offset": float(mono_N.mean()), **unusual}
 
 
 def _refuse_unusable(samples_NC: np.ndarray, rate: int, config: AudioConfig) -> None:
@@ -246,14 +205,17 @@ def _refuse_unusable(samples_NC: np.ndarray, rate: int, config: AudioConfig) -> 
     if seconds < config.min_seconds:
         raise AccentError(_too_short(seconds, config.min_seconds, "long"))
     if seconds > config.max_seconds:
-        raise AccentError(_too_long(seconds, config.max_seconds))
+        raise AccentError(too_long(seconds, config.max_seconds))
     if samples_NC.dtype == np.int16:
         return
     if not np.isfinite(samples_NC).all():
         count = int((~np.isfinite(samples_NC)).any(axis=1).sum())
         raise AccentError(f"{count} of {len(samples_NC)} samples are no finite numbers")
-    if _peak(samples_NC) > LARGEST_SAMPLE:
-        raise AccentError(f"holds samples of up to {_peak(samples_NC):.3g} times full scale: damaged")
+    if _peak(samples_NC) > LARGEST_PEAK:
+        raise AccentError(
+            f"holds samples of up to {_peak(samples_NC):.6g} times full scale: damaged, or integers stored as floats; "
+            "divide them by the largest integer of their kind (32768 for 16 bits)"
+        )
 
 
 def _peak(samples_NC: np.ndarray) -> float:
@@ -265,17 +227,6 @@ def _too_short(seconds: float, limit: float, what: str) -> str:
     return f"too short: {seconds:.3f} s {what}, the configuration asks for {limit} s (audio.min_seconds)"
 
 
-def _too_long(seconds: float, limit: float) -> str:
-    return f"too long: {seconds:.1f} s, the configuration allows {limit} s (audio.max_seconds)"
-
-
-def _missing_bytes(log: str) -> int:
-    """Return how many bytes of sound a WAV or AIFF header promises that are not there, from libsndfile's log."""
-    found = re.search(r"^(?:data|\s*SSND)\s*: (\d+) \(should be (\d+)\)", log, flags=re.MULTILINE)
-    promised, present = (int(found[1]), int(found[2])) if found else (0, 0)
-    return 0 if promised >= UNKNOWN_LENGTH_BYTES else max(promised - present, 0)
-
-
 def _describe(samples_NC: np.ndarray, rate: int) -> dict[str, Any]:
     peak = _peak(samples_NC)
     return {
@@ -284,7 +235,7 @@ def _describe(samples_NC: np.ndarray, rate: int) -> dict[str, Any]:
         "samples": len(samples_NC),
         "seconds": len(samples_NC) / rate,
         "peak": peak,
-        "clipped_share": float((np.abs(_in_full_scale(samples_NC)) >= CLIPPED).mean()) if peak >= CLIPPED else 0.0,
+        "clipped_share": float((np.abs(in_full_scale(samples_NC)) >= CLIPPED).mean()) if peak >= CLIPPED else 0.0,
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from accent.errors import AccentError
 from shards.corpora import l2arctic, table, tree
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance
+from shards.corpora.names import escaped, is_utf8
 
 __all__ = ["Corpus", "CorpusConfig", "Refusal", "Utterance", "open_corpus"]
 
@@ -33,15 +34,20 @@ def open_corpus(source: Path, config: CorpusConfig | None = None) -> Corpus:
     config = config or CorpusConfig()
     # abspath, not resolve: a corpus made of symbolic links keeps its own names.
     source = Path(os.path.abspath(Path(source).expanduser()))
-    if not source.exists():
+    if not os.path.exists(source):
         raise AccentError(f"{source}: no such corpus; give the folder of a corpus or a table file")
+    if not is_utf8(source.name):
+        raise AccentError(f"{escaped(str(source))}: its name is not UTF-8, and names the corpus; rename it")
     kind = _kind_of(source) if config.kind == "auto" else config.kind
     if (kind == "table") != source.is_file():
         needs = "a table file (.tsv, .csv, .jsonl)" if kind == "table" else "a folder"
         raise AccentError(f"{source}: corpus.kind={kind} needs {needs}")
     if config.part == "suitcase" and kind != "l2arctic":
         raise AccentError(f"{source}: corpus.part=suitcase is for L2-ARCTIC, this is a {kind}; leave it at 'read'")
-    return _READERS[kind](source, config)
+    try:
+        return _READERS[kind](source, config)
+    except OSError as error:
+        raise AccentError(f"{error.filename or source}: cannot be read ({error.strerror or error})") from error
 
 
 def _kind_of(source: Path) -> str:

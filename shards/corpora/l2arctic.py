@@ -12,7 +12,7 @@ from pathlib import Path
 
 from accent.errors import AccentError
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance, assemble, chosen_speakers, key_of
-from shards.corpora.speaker_folder import Recording, recordings, speaker_folder, speaker_folders
+from shards.corpora.speaker_folder import Recording, recordings, speaker_folder, speaker_folders, unreadable_folders
 
 NAME = "l2arctic"
 SUITCASE = "suitcase_corpus"
@@ -100,6 +100,7 @@ def _read_sentences(root: Path, chosen: list[str], config: CorpusConfig) -> Corp
             _utterance(root, name, one.name, one.name, NAME, one) for one in listed if isinstance(one, Recording)
         ]
     if not config.speakers:
+        refused += unreadable_folders(root)
         refused += [
             Refusal(name, "not a speaker of L2-ARCTIC; other corpora need a speakers.tsv")
             for name in folders

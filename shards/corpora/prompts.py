@@ -5,23 +5,41 @@ utterances must share a prompt exactly when they share a text.  File names alone
 sentences, but other corpora reuse those names for different sentences.  Cost: one pass over the transcripts.
 """
 
+import functools
 import hashlib
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
+
+_APOSTROPHES = {ord(character): "'" for character in "\u2018\u2019\u201b\u02bc\u02bb\u2032\u00b4\u0060\uff07"}
+"""Typographic ones, the modifier letter, and what keyboards have instead."""
 
 
 def normalise_text(text: str) -> str:
     """Return the words alone: one case, no punctuation, single spaces.
 
+    Letters keep the signs that belong to them (vowel signs of Hindi, tones of Thai), and an apostrophe inside a word is
+    one, however it is typed.
+
     Args:
         text: a transcript.
 
     Returns:
-        The text that prompts are compared by.
+        The text that prompts are compared by, composed (NFC).
     """
-    return " ".join(re.findall(r"[\w']+", unicodedata.normalize("NFKC", text).casefold()))
+    letters = unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).casefold()
+    spaced = "".join(map(_word_character, unicodedata.normalize("NFKC", letters)))
+    words = (word.strip("'") for word in spaced.split())
+    return " ".join(word for word in words if any(letter.isalnum() or letter == "_" for letter in word))
+
+
+@functools.cache
+def _word_character(character: str) -> str:
+    """Return a character of words as it is, nothing for one that cannot be seen, a space for any other."""
+    category = unicodedata.category(character)
+    if category == "Cf":
+        return ""
+    return character if category[0] in "LNM" or character in "'_" else " "
 
 
 def prompts_by_name_and_text(names: Sequence[str], texts: Sequence[str | None], keys: Sequence[str]) -> list[str]:
@@ -60,4 +78,4 @@ def prompts_by_name_and_text(names: Sequence[str], texts: Sequence[str | None], 
 
 def prompt_of_text(normalised: str) -> str:
     """Return the prompt named after a normalised text."""
-    return f"text-{hashlib.sha256(normalised.encode()).hexdigest()[:10]}"
+    return f"text-{hashlib.sha256(normalised.encode(errors='surrogatepass')).hexdigest()[:10]}"

@@ -1,7 +1,8 @@
 """A tree in L2-ARCTIC's layout with a `speakers.tsv` at its root: any corpus of one folder a speaker.
 
 ROOT/SPEAKER/wav/*.{wav,flac,ogg,mp3} and, where they exist, transcript/*.txt, textgrid/*.TextGrid and
-annotation/*.TextGrid.  `speakers.tsv` has the columns speaker and accent, perhaps sex (or gender), and any others,
+annotation/*.TextGrid.  A speaker without such a folder may keep sound in folders of their own (VoxCeleb has one a
+video).  `speakers.tsv` has the columns speaker and accent, perhaps sex (or gender), and any others,
 which go along with each utterance.  What is in the table but not on disk, or on disk but not in the table, is refused
 by name; the rest goes on.
 Cost: about 80 microseconds an utterance.
@@ -13,7 +14,7 @@ from pathlib import Path
 from accent.errors import AccentError
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance, assemble, chosen_speakers, key_of
 from shards.corpora.prompts import prompts_by_name_and_text
-from shards.corpora.speaker_folder import Recording, recordings, speaker_folders
+from shards.corpora.speaker_folder import Recording, nested_recordings, recordings, speaker_folders, unreadable_folders
 from shards.corpora.table_rows import RowFault, read_rows, sex_and_rest
 
 TABLE_NAME = "speakers.tsv"
@@ -53,7 +54,9 @@ def read(root: Path, config: CorpusConfig) -> Corpus:
     found: list[tuple[_Speaker, Recording]] = []
     for name in chosen:
         listed = list(recordings(root, folders[name])) if name in folders else []
-        if not listed:
+        if not listed and (root / name).is_dir():
+            listed = list(nested_recordings(root, folders.get(name, root / name)))
+        if not any(isinstance(one, Recording) for one in listed):
             fault = f"speaker {name} is in {TABLE_NAME} but has no sound in {folders.get(name, root / name) / 'wav'}"
             if config.speakers:
                 raise AccentError(f"{fault}; leave {name} out of corpus.speakers")
@@ -61,6 +64,7 @@ def read(root: Path, config: CorpusConfig) -> Corpus:
         refused += [one for one in listed if isinstance(one, Refusal)]
         found += [(speakers[name], one) for one in listed if isinstance(one, Recording)]
     if not config.speakers:
+        refused += unreadable_folders(root)
         refused += _unlisted(root, {name: folder for name, folder in folders.items() if name not in speakers})
     return assemble(root.name, root, _utterances(root, found), refused)
 

@@ -18,17 +18,8 @@ from pathlib import Path
 
 from accent.errors import AccentError
 from accent.files import write_text
+from shards.corpora.names import SPLIT_PARTS, split_part
 from shards.shard_set.manifest import ShardSet, SpeakerEntry
-
-_PARTS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-"""What corpus tables call the parts -> what they are called here."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +172,13 @@ def _from_table(shard_set: ShardSet, config: SplitConfig) -> Split:
                 f"{shard_set.place}: the corpus table gives a split to some speakers and none to {speaker.name}; "
                 "give all of them one, or none, and featurize again, or name a split.file"
             )
-        if speaker.split not in _PARTS:
+        part = split_part(speaker.split)
+        if part is None:
             raise AccentError(
                 f"{shard_set.place}: speaker {speaker.name} has split '{speaker.split}'; "
-                f"a corpus table may say {', '.join(_PARTS)}"
+                f"a corpus table may say {', '.join(SPLIT_PARTS)}"
             )
-        parts[_PARTS[speaker.split]].append(speaker.name)
+        parts[part].append(speaker.name)
     return Split(
         train=tuple(parts["train"]),
         validation=tuple(parts["validation"]),

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from accent.audio.prepare import Speech, decode, load_speech, prepare_speech
+from accent.audio.decode import decode
+from accent.audio.prepare import Speech, load_speech, prepare_speech
 from accent.features.config import FeatureConfig
 from accent.features.extract import find_backend, prepare_backend
 from accent.features.kernels import (

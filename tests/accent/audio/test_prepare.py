@@ -11,7 +11,8 @@ import pyloudnorm
 import pytest
 import soundfile
 
-from accent.audio.prepare import AudioConfig, Speech, decode, load_speech, prepare_speech
+from accent.audio.decode import decode
+from accent.audio.prepare import AudioConfig, Speech, load_speech, prepare_speech
 from accent.configuration import load
 from accent.errors import AccentError
 from tests.support.synthesis import RATE, vowel
@@ -293,3 +294,45 @@ def test_short_recordings_at_the_limit_are_prepared(n_samples: int) -> None:
 def test_impossible_settings_are_refused_by_name(word: str) -> None:
     with pytest.raises(AccentError, match=word.split("=")[0]):
         load(AudioConfig, overrides=[word])
+
+
+@pytest.mark.parametrize("peak", [9.0, 100.0, 9831.0, 32_768.0, 2.0**31])
+def test_integers_stored_as_floats_are_refused_with_what_to_do(tmp_path: Path, peak: float) -> None:
+    samples = speech_like(1.0)
+    soundfile.write(tmp_path / "a.wav", peak * samples / np.abs(samples).max(), RATE, subtype="FLOAT")
+    assert "divide them by" in refusal(tmp_path / "a.wav")
+
+
+def test_floats_a_little_above_full_scale_are_kept_as_they_are() -> None:
+    samples = 2 * speech_like(1.0) / np.abs(speech_like(1.0)).max()
+    speech = prepare_speech(samples, RATE, NOTHING)
+    np.testing.assert_array_equal(speech.unfiltered_N, samples)
+    assert speech.preprocessing["source"]["peak"] == pytest.approx(2)
+
+
+@pytest.mark.parametrize("dead", [np.zeros(RATE), np.full(RATE, 0.2), 1e-4 * tone(50, 1.0, RATE)])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_dead_channel_is_left_out_of_the_mean_and_told(dead: np.ndarray, place: int) -> None:
+    alive = [speech_like(1.0), speech_like(1.0) + tone(300, 1.0, RATE, 0.1)]
+    channels = [*alive[:place], dead, *alive[place:]]
+    speech = prepare_speech(np.column_stack(channels), RATE, NOTHING)
+    np.testing.assert_allclose(speech.unfiltered_N, np.mean(alive, axis=0))
+    assert speech.preprocessing["mix_down"]["channels_left_out"] == [place + 1]
+
+
+@pytest.mark.parametrize("ratio", [-1.0, -0.98, -0.7, -1.3])
+def test_channels_that_cancel_give_the_louder_one_and_tell(ratio: float) -> None:
+    left = speech_like(1.0)
+    speech = prepare_speech(np.column_stack([left, ratio * left]), RATE, NOTHING)
+    np.testing.assert_array_equal(speech.unfiltered_N, left if abs(ratio) <= 1 else ratio * left)
+    record = speech.preprocessing["mix_down"]
+    assert record["channels_cancel"] is True and record["method"] == "loudest channel"
+
+
+@pytest.mark.parametrize("other", ["the same", "independent", "half as loud"])
+def test_usual_channels_are_averaged_and_nothing_is_told(other: str) -> None:
+    left = np.random.default_rng(0).normal(0, 0.1, RATE)
+    right = {"the same": left, "independent": np.random.default_rng(1).normal(0, 0.1, RATE), "half as loud": left / 2}
+    speech = prepare_speech(np.column_stack([left, right[other]]), RATE, NOTHING)
+    np.testing.assert_array_equal(speech.unfiltered_N, np.column_stack([left, right[other]]).mean(axis=1))
+    assert set(speech.preprocessing["mix_down"]) == {"method", "offset"}

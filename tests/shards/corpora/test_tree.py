@@ -217,3 +217,60 @@ def test_an_untranscribed_utterance_under_an_ambiguous_name_has_a_prompt_of_its_
     prompts = prompts_by_name_and_text(["a", "a", "a"], ["Go on.", "Stop.", None], ["k1", "k2", "k3"])
     assert prompts[2] == "k3"
     assert len(set(prompts)) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("दिन", "दीन"), ("ไก่", "ไก้"), ("kí", "kì"), ("naïve", "naive"), ("کِتاب", "کُتاب")],
+)
+def test_texts_that_differ_in_a_sign_of_a_letter_differ(one: str, other: str) -> None:
+    assert normalise_text(one) != normalise_text(other)
+
+
+@pytest.mark.parametrize("apostrophe", "\u2019\u2018\u02bc\u0060\u00b4\uff07")
+def test_an_apostrophe_is_one_however_it_is_typed(apostrophe: str) -> None:
+    assert normalise_text(f"Don{apostrophe}t go") == "don't go"
+    assert normalise_text(f"{apostrophe}Go!{apostrophe} she said.") == "go she said"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("Jos\u00e9", "Jose\u0301"), ("go\u200b on", "go on"), ("Go \u2764\ufe0f on", "go on")]
+)
+def test_texts_that_sound_the_same_are_the_same(one: str, other: str) -> None:
+    assert normalise_text(one) == normalise_text(other)
+
+
+def test_a_name_that_is_not_utf_8_is_refused_under_an_escaped_name(tree: Path) -> None:
+    sound = (tree / "ANNA" / "wav" / "arctic_a0001.wav").read_bytes()
+    with open(bytes(tree) + b"/ANNA/wav/caf\xe9.wav", "wb") as file:
+        file.write(sound)
+    assert refusals(tree) == [("ANNA/wav/caf\\xe9.wav", "its name is not UTF-8; rename it")]
+    assert len(open_corpus(tree).utterances) == 6
+
+
+def test_a_speakers_folder_in_the_other_composition_is_found(tree: Path) -> None:
+    write_speaker(tree / "Jose\u0301")
+    write_table(tree, "Jos\u00e9\tSpanish", header="speaker\taccent")
+    assert {one.speaker for one in open_corpus(tree).utterances} == {"Jos\u00e9"}
+
+
+def test_sound_in_folders_of_a_speakers_own_is_named_by_its_path(tree: Path) -> None:
+    for video in ("1zcI", "7hY"):
+        write_sound(tree / "id10001" / video / "00001.wav")
+    write_table(tree, "id10001\tIndia", header="speaker\taccent")
+    assert [one.key for one in open_corpus(tree).utterances] == ["id10001-1zcI_00001", "id10001-7hY_00001"]
+
+
+def test_a_folder_that_cannot_be_listed_is_refused_and_the_rest_goes_on(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = Path.iterdir
+
+    def refusing(folder: Path) -> object:
+        if folder == tree / "ANNA" / "wav":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    assert ("ANNA/wav", "cannot be listed: Permission denied") in refusals(tree)
+    assert {one.speaker for one in open_corpus(tree).utterances} == {"BERIT", "CARWYN"}
