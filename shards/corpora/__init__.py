@@ -9,6 +9,7 @@ from pathlib import Path
 
 from accent.errors import AccentError
 from shards.corpora import l2arctic, table, tree
+from shards.corpora.alignments import with_alignments
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance
 
 __all__ = ["Corpus", "CorpusConfig", "Refusal", "Utterance", "open_corpus"]
@@ -41,7 +42,8 @@ def open_corpus(source: Path, config: CorpusConfig | None = None) -> Corpus:
         raise AccentError(f"{source}: corpus.kind={kind} needs {needs}")
     if config.part == "suitcase" and kind != "l2arctic":
         raise AccentError(f"{source}: corpus.part=suitcase is for L2-ARCTIC, this is a {kind}; leave it at 'read'")
-    return _READERS[kind](source, config)
+    corpus = _READERS[kind](source, config)
+    return corpus if config.alignments is None else with_alignments(corpus, Path(config.alignments))
 
 
 def _kind_of(source: Path) -> str:
