@@ -1,4 +1,4 @@
-"""The command `accent`: featurize, shards, inspect, slurm, evaluate, embed, demo.
+"""The command `accent`: align, featurize, shards, inspect, slurm, evaluate, embed, demo.
 
 Each command parses its words and calls one function elsewhere; heavy imports wait until a command needs them.  A fault
 the user can mend is one line on stderr and status 2 (the traceback only with --debug), Ctrl-C is status 130.
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import typer
 
 from accent.errors import AccentError
+from launch.commands.align import align
 
 INTERRUPTED = 130
 
@@ -24,6 +25,8 @@ app = typer.Typer(
 )
 shards_app = typer.Typer(help="Work on the shards that several machines make together.", no_args_is_help=True)
 app.add_typer(shards_app, name="shards")
+
+app.command()(align)
 
 Overrides = Annotated[
     list[str] | None,

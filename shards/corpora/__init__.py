@@ -9,6 +9,7 @@ from pathlib import Path
 
 from accent.errors import AccentError
 from shards.corpora import l2arctic, table, tree
+from shards.corpora.alignments import with_alignments
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance
 from shards.corpora.names import escaped, is_utf8
 
@@ -45,9 +46,10 @@ def open_corpus(source: Path, config: CorpusConfig | None = None) -> Corpus:
     if config.part == "suitcase" and kind != "l2arctic":
         raise AccentError(f"{source}: corpus.part=suitcase is for L2-ARCTIC, this is a {kind}; leave it at 'read'")
     try:
-        return _READERS[kind](source, config)
+        corpus = _READERS[kind](source, config)
     except OSError as error:
         raise AccentError(f"{error.filename or source}: cannot be read ({error.strerror or error})") from error
+    return corpus if config.alignments is None else with_alignments(corpus, Path(config.alignments))
 
 
 def _kind_of(source: Path) -> str:

@@ -100,6 +100,8 @@ class CorpusConfig:
     """Only these accents; empty: every accent there is."""
     part: Literal["read", "suitcase"] = "read"
     """L2-ARCTIC only: the read sentences, or the spontaneous suitcase stories."""
+    alignments: str | None = None
+    """Folder that `accent align` wrote: its TextGrids are used for utterances that have none of their own."""
 
     def __post_init__(self) -> None:
         for name in ("speakers", "accents"):

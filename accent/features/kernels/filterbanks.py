@@ -1,4 +1,4 @@
-"""The weights that turn a spectrum into mel bands and pitch classes, and mel bands into cepstral coefficients.
+"""The weights that turn a spectrum into mel bands and pitch classes, and the kernel that applies weights.
 
 Made once, when the module is imported (2 ms), and applied by one kernel.  librosa keeps its filters in single
 precision; these are rounded in the same places, so that both backends weigh with the same numbers.
@@ -9,13 +9,9 @@ Shape legend: F frequency bins, D bands or coefficients, T frames, B frames of o
 import numpy as np
 
 from accent.dsp.compile import kernel
+from accent.features.mel import mel_edges
 from accent.grid import SAMPLE_RATE
 
-MEL_HZ_PER_STEP = 200 / 3
-"""Slaney's mel scale is linear up to 1000 Hz, 15 steps of this width ..."""
-MEL_LINEAR_TO_HZ = 1000.0
-MEL_LOG_STEP = np.log(6.4) / 27
-"""... and logarithmic above, 27 steps from 1000 to 6400 Hz."""
 A0_HZ = 27.5
 """Lowest A of the piano, octave 0 of the chroma filters: A4 is 440 Hz."""
 CHROMA_CENTRE_OCTAVE, CHROMA_OCTAVES = 5.0, 2.0
@@ -41,7 +37,7 @@ def mel_filters(n_fft: int, n_bands: int, from_hz: float, to_hz: float) -> np.nd
 
     Source: Slaney, Auditory Toolbox (1998), as in librosa.filters.mel.
     """
-    edges_D = _mel_to_hz(np.linspace(_hz_to_mel(from_hz), _hz_to_mel(to_hz), n_bands + 2))
+    edges_D = mel_edges(n_bands, from_hz, to_hz)
     low, centre, high = edges_D[:-2, None], edges_D[1:-1, None], edges_D[2:, None]
     frequency_F = bin_frequencies(n_fft)
     rising_DF = (frequency_F - low) / (centre - low)
@@ -79,17 +75,6 @@ def chroma_filters(n_fft: int, n_classes: int) -> np.ndarray:
     weight_DF /= np.sqrt((weight_DF**2).sum(axis=0))
     weight_DF *= np.exp(-0.5 * ((semitone_F / n_classes - CHROMA_CENTRE_OCTAVE) / CHROMA_OCTAVES) ** 2)
     return weight_DF.astype(np.float32).astype(np.float64)
-
-
-def cosine_transform(n_coefficients: int, n_bands: int) -> np.ndarray:
-    """Return the first rows of the orthonormal discrete cosine transform of type II: `[n_coefficients, n_bands]`.
-
-    Source: Ahmed, Natarajan and Rao (1974); `scipy.fft.dct(type=2, norm="ortho")`.
-    """
-    order, band = np.arange(n_coefficients)[:, None], np.arange(n_bands)
-    rows = np.sqrt(2 / n_bands) * np.cos(np.pi / n_bands * (band + 0.5) * order)
-    rows[0] = np.sqrt(1 / n_bands)
-    return rows
 
 
 def nonzero_range(weights_DF: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,16 +122,3 @@ def weighted_sums(
             for t in range(n_frames):
                 sums_T[t] += weights_DF[d, f] * values_FB[f, t]
             f += 1
-
-
-def _hz_to_mel(hz: float) -> float:
-    linear_steps = MEL_LINEAR_TO_HZ / MEL_HZ_PER_STEP
-    if hz < MEL_LINEAR_TO_HZ:
-        return hz / MEL_HZ_PER_STEP
-    return linear_steps + np.log(hz / MEL_LINEAR_TO_HZ) / MEL_LOG_STEP
-
-
-def _mel_to_hz(mel_D: np.ndarray) -> np.ndarray:
-    linear_steps = MEL_LINEAR_TO_HZ / MEL_HZ_PER_STEP
-    logarithmic_D = MEL_LINEAR_TO_HZ * np.exp(MEL_LOG_STEP * (mel_D - linear_steps))
-    return np.where(mel_D < linear_steps, mel_D * MEL_HZ_PER_STEP, logarithmic_D)

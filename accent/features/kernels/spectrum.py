@@ -25,7 +25,6 @@ from accent.features.definitions import MEL_FROM_HZ, MEL_TO_HZ, N_FFT, SILENT_DB
 from accent.features.kernels.filterbanks import (
     bin_frequencies,
     chroma_filters,
-    cosine_transform,
     mel_filters,
     nonzero_range,
     weighted_sums,
@@ -39,6 +38,7 @@ from accent.features.kernels.spectral_shape import (
     peaks_and_valleys,
     zero_crossing_rates,
 )
+from accent.features.mel import cosine_transform
 from accent.features.schema import N_CHROMA, N_CONTRAST, N_MELS, N_MFCC
 from accent.grid import HOP
 

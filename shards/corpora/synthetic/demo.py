@@ -20,7 +20,8 @@ import soundfile
 
 from accent.errors import AccentError
 from shards.corpora.synthetic.espeak import Synthesiser, Voice
-from shards.corpora.synthetic.textgrid import phone_intervals, word_intervals, write_textgrid
+from shards.corpora.synthetic.textgrid import phone_intervals, word_intervals
+from shards.corpora.textgrid import write_textgrid
 
 LANGUAGES = {
     "American": "en-us",

@@ -1,4 +1,4 @@
-"""Words and phones of synthesised speech as a TextGrid: espeak-ng's events turned into ARPAbet intervals.
+"""Words and phones of synthesised speech: espeak-ng's events turned into ARPAbet intervals.
 
 The phones are those the synthesiser spoke, in the nearest ARPAbet symbol: an aligner of real speech writes instead the
 phones that the dictionary expects, so these labels know the accent and those do not.
@@ -7,17 +7,13 @@ Cost: about 2 ms an utterance.
 
 import unicodedata
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from praatio import textgrid
 
 from accent.features.phones import UNKNOWN, VOWELS
 from shards.corpora.synthetic.espeak import Spoken
-
-Interval = tuple[float, float, str]
-"""Start and end in seconds, and a label; an empty label is a pause."""
+from shards.corpora.textgrid import Interval
 
 _SILENCE = 0.05
 """Below this share of the utterance's peak there is no speech; f4 has an echo of up to that much in the closures."""
@@ -151,18 +147,3 @@ def _sounding(spoken: Spoken, start: int, stop: int) -> NDArray[np.intp]:
     """Return the positions after `start` of the samples that are not silence."""
     peak = int(np.abs(spoken.samples_N.astype(np.int32)).max())
     return np.flatnonzero(np.abs(spoken.samples_N[start:stop].astype(np.int32)) > _SILENCE * peak)
-
-
-def write_textgrid(path: Path, seconds: float, words: list[Interval], phones: list[Interval]) -> None:
-    """Write the two tiers `words` and `phones` in Praat's long text format.
-
-    Args:
-        path: the file to write.
-        seconds: length of the sound.
-        words: intervals of the first tier.
-        phones: intervals of the second tier.
-    """
-    grid = textgrid.Textgrid(0, seconds)
-    for name, intervals in (("words", words), ("phones", phones)):
-        grid.addTier(textgrid.IntervalTier(name, intervals, 0, seconds))
-    grid.save(str(path), format="long_textgrid", includeBlankSpaces=True)
