@@ -84,6 +84,7 @@ def test_normalisation_comes_from_the_training_speakers_only(shards):
 def test_a_run_folder_holds_all_that_is_needed_to_use_it_and_to_go_on(uninterrupted):
     assert {path.name for path in uninterrupted.iterdir()} == {
         "config.yaml",
+        "environment.json",
         "split.json",
         "checkpoints",
         "model",
@@ -260,7 +261,7 @@ def test_a_run_does_not_go_on_with_other_crops(shards, tmp_path):
         (["configs/nothing.yaml"], "no such configuration file"),
         (["configs/demo.yaml", "epoch=3"], "unknown key 'epoch'; did you mean epochs?"),
         (["configs/demo.yaml", "epochs"], "an override is written key=value"),
-        (["configs/demo.yaml", "shards=nowhere"], "nowhere: no such folder; make a shard set with"),
+        (["configs/demo.yaml", "shards=nowhere"], "nowhere: no such folder"),
         ([], "required: config; usage: CONFIG"),
         (["configs/demo.yaml", "--quiet"], "unrecognized arguments: --quiet; usage: CONFIG"),
         (["configs/demo.yaml", "processes=3"], "processes: 3 asked for, 1 running"),
