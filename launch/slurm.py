@@ -17,8 +17,12 @@ from pathlib import Path
 from accent.configuration import load
 from accent.errors import AccentError
 from launch.run_config import PACKAGED, RunConfig, find_config
+from shards.open import open_shards
+from shards.splits.split import make_split
 
 SCRIPT = PACKAGED / "slurm" / "train.sbatch"
+FEWEST_ROWS = 16
+"""Rows of the global batch on a process, below which a run is said to be spread too thin."""
 SHORTEST_SECONDS = 300
 """Slurm tells the job to save two minutes before its time limit, or up to one minute earlier than that (sbatch(1))."""
 
@@ -105,6 +109,41 @@ def plan_job(
         partition=partition,
         account=account,
     )
+
+
+def check_batch(config: RunConfig, processes: int) -> list[str]:
+    """Check that processes can share the global batch, as their loaders will.
+
+    Args:
+        config: the run.
+        processes: of all nodes together.
+
+    Returns:
+        What is doubtful, in lines; nothing where the shard set is elsewhere and decides the number of accents.
+
+    Raises:
+        AccentError: the global batch cannot be shared equally, or the shard set is damaged.
+    """
+    if Path(config.shards).is_dir():
+        opened = open_shards(config.shards)
+        split = make_split(opened.shard_set, config.split)
+        rows = opened.training_loader(split, config.batch, config.seed, 0, processes).global_batch
+    elif config.batch.accents_per_batch is not None:
+        rows = config.batch.accents_per_batch * config.batch.speakers_per_accent * config.batch.utterances_per_speaker
+    else:
+        return []
+    if rows % processes:
+        raise AccentError(
+            f"a global batch of {rows} rows cannot be shared by {processes} processes; change "
+            "batch.utterances_per_speaker, batch.speakers_per_accent or batch.accents_per_batch, or the nodes"
+        )
+    if rows // processes < FEWEST_ROWS:
+        return [
+            f"{rows} rows of the global batch on {processes} processes are {rows // processes} each, fewer than "
+            f"{FEWEST_ROWS}: they spend their time waiting for each other; raise batch.utterances_per_speaker, or use "
+            "fewer processes"
+        ]
+    return []
 
 
 def render(job: TrainingJob) -> str:

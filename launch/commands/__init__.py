@@ -1,1 +1,1 @@
-"""One small file a command: it parses its words and calls one function elsewhere."""
+"""One small file a command: it parses its options and calls one function elsewhere."""

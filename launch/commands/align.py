@@ -8,9 +8,7 @@ import typer
 
 def align(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="A corpus folder, or a table (.tsv, .csv, .jsonl).")],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of the TextGrids; an unfinished one is gone on with.")
-    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the TextGrids; an unfinished set is resumed.")],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="What is read: corpus.speakers=[A,B].", show_default=False),
@@ -33,7 +31,7 @@ def align(
 
     from accent.configuration import load
     from shards.alignment.align_corpus import AlignConfig, align_corpus
-    from shards.writing.progress import refused_table
+    from shards.shard_set.summary import refused_table
 
     settings = load(AlignConfig, None, overrides or [])
     result = align_corpus(corpus, out, settings, dictionary=dictionary, workers=workers)

@@ -27,7 +27,8 @@ from launch.evaluation.measures import Recordings, measure
 from launch.extraction.compatibility import check_features
 from launch.extraction.extract import extract, track_on_terminal, usable_device
 from launch.extraction.speaker_statistics import voices_for
-from launch.reporting.figures import draw_confusion, draw_fusion, draw_space, figures_table, groups_table
+from launch.reporting.figures import draw_confusion, draw_fusion, draw_space
+from launch.reporting.tables import figures_table, groups_table
 from launch.run_config import RunConfig
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import ShardSet

@@ -1,10 +1,12 @@
-"""Embeddings of whatever a user has: one sound file, a folder of them, or a shard set, written to one .npz.
+"""Embeddings of whatever a user has: one sound file, a folder of them, or a shard set, written to one .npz or .csv.
 
 Shapes: N recordings, E embedding, A accents of the model.  Cost: for sound, the features (some milliseconds
 a second of it, on one core) and a forward pass; for shards, the forward pass.
 """
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +15,11 @@ import torch
 from rich.console import Console
 
 from accent.errors import AccentError
-from accent.files import writable_folder, write_archive
+from accent.files import writable_folder, write_archive, write_text
 from accent.inference.embedder import AccentEmbedder, Prediction
 from launch.extraction.compatibility import check_features
 from launch.extraction.extract import extract, track_on_terminal, usable_device
+from launch.extraction.sound_features import features_of_files
 from launch.extraction.speaker_statistics import voices_for
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import MANIFEST_NAME, ShardSet
@@ -39,13 +42,21 @@ class EmbeddingResult:
 
 
 def embed_input(
-    run: Path, source: Path, output: Path, device: torch.device | str | None = None, console: Console | None = None
+    run: Path,
+    source: Path,
+    output: Path,
+    device: torch.device | str | None = None,
+    console: Console | None = None,
+    workers: int = 1,
 ) -> EmbeddingResult:
     """Embed a sound file, a folder of sound files, or a shard set.
 
     The archive holds `keys` [N] (the path below the folder, the file's name, or the sample's key), `embeddings` float32
     [N, E], `probabilities` float32 [N, A] of the accents named in `accent_names` [A]; from a shard set, `speakers` [N]
     and `accents` [N] too; from sound, `refused` [n, 2], paths and reasons.
+
+    A .csv has a row a recording: `key`, from a shard set `speaker` and `accent`, the probability of each accent under
+    its name, and the numbers of the embedding, `e0` and on.
 
     A model that normalises by speaker takes each sound file for a speaker of its own, since nobody says who speaks; a
     shard set knows its speakers.
@@ -54,9 +65,10 @@ def embed_input(
         run: a run folder, a model folder, or a model file.
         source: a sound file; a folder with a `manifest.json`, which is a shard set; or any other folder, searched at
             any depth for WAV, FLAC, OGG and MP3 files.
-        output: the .npz file to write; one that exists is replaced at the end.
+        output: the .npz or .csv file to write; one that exists is replaced at the end.
         device: where to compute; a GPU if there is one.
         console: told what was written and what was refused; the terminal if not given.
+        workers: processes that make the features of sound files; with one, this process does.
 
     Returns:
         Where the archive is, how many recordings it holds, and which files were refused.
@@ -74,8 +86,11 @@ def embed_input(
     else:
         if embedder.model.config.normalisation == "speaker" and source.is_dir():
             console.print("this model normalises by speaker: each file is taken for a speaker of its own")
-        arrays, refused = _embed_sound(embedder, source)
-    write_archive(output, {**arrays, "accent_names": np.array(embedder.accents)})
+        arrays, refused = _embed_sound(embedder, source, workers)
+    if output.suffix == ".csv":
+        write_text(output, _table(arrays, embedder.accents))
+    else:
+        write_archive(output, {**arrays, "accent_names": np.array(embedder.accents)})
     result = EmbeddingResult(output, len(arrays["keys"]), refused)
     for path, reason in refused:
         console.print(f"refused: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
@@ -91,8 +106,8 @@ def embed_input(
 
 def _check_output(output: Path) -> None:
     """Make the folder and see that it can be written, before hours are spent on what goes there."""
-    if output.suffix != ".npz":
-        raise AccentError(f"{output}: the output is an .npz archive; give it a name that ends in .npz")
+    if output.suffix not in (".npz", ".csv"):
+        raise AccentError(f"{output}: the output is an .npz archive or a .csv table; give it a name that ends so")
     if output.is_dir():
         raise AccentError(f"{output}: is a folder; name a file")
     writable_folder(output.parent)
@@ -114,18 +129,19 @@ def _embed_shards(embedder: AccentEmbedder, root: Path) -> tuple[Arrays, Refused
     return arrays, ()
 
 
-def _embed_sound(embedder: AccentEmbedder, source: Path) -> tuple[Arrays, Refused]:
+def _embed_sound(embedder: AccentEmbedder, source: Path, workers: int) -> tuple[Arrays, Refused]:
     files, alone = _sound_files(source), source.is_file()
     heard: dict[str, Prediction] = {}
     refused: list[tuple[str, str]] = []
-    for path in track_on_terminal(files, "embedding"):
+    features = features_of_files(files, embedder.feature_config, workers)
+    for path, frames_TD in zip(track_on_terminal(files, "embedding"), features, strict=True):
         key = path.name if alone else path.relative_to(source).as_posix()
-        try:
-            heard[key] = embedder.predict_file(path)
-        except AccentError as error:
-            if alone:
-                raise
-            refused.append((key, str(error).removeprefix(f"{path}: ")))
+        if not isinstance(frames_TD, AccentError):
+            heard[key] = embedder.predict_frames(frames_TD)
+        elif alone:
+            raise frames_TD
+        else:
+            refused.append((key, str(frames_TD).removeprefix(f"{path}: ")))
     if not heard:
         raise AccentError(f"{source}: none of {len(files)} sound files can be used; the first: {refused[0][1]}")
     arrays = {
@@ -135,6 +151,18 @@ def _embed_sound(embedder: AccentEmbedder, source: Path) -> tuple[Arrays, Refuse
         "refused": np.array(refused, dtype=np.str_).reshape(-1, 2),
     }
     return arrays, tuple(refused)
+
+
+def _table(arrays: Arrays, accents: Sequence[str]) -> str:
+    labels = {name: arrays[f"{name}s"] for name in ("speaker", "accent") if f"{name}s" in arrays}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["key", *labels, *accents, *(f"e{number}" for number in range(arrays["embeddings"].shape[1]))])
+    rows = zip(arrays["keys"], *labels.values(), arrays["probabilities"], arrays["embeddings"], strict=True)
+    for *names, probability_A, embedding_E in rows:
+        # The shortest text that gives back the same float32.
+        writer.writerow([*names, *map(str, probability_A), *map(str, embedding_E)])
+    return text.getvalue()
 
 
 def _sound_files(source: Path) -> list[Path]:

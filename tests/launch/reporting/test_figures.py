@@ -10,16 +10,8 @@ from rich.console import Console
 
 from accent.errors import AccentError
 from launch.evaluation.measures import Recordings, measure
-from launch.reporting.figures import (
-    PALETTE,
-    TITLES,
-    _look,
-    draw_confusion,
-    draw_fusion,
-    draw_space,
-    figures_table,
-    groups_table,
-)
+from launch.reporting.figures import PALETTE, _look, draw_confusion, draw_fusion, draw_space
+from launch.reporting.tables import TITLES, figures_table, groups_table
 
 
 def recordings(accents: int, speakers: int, utterances: int = 3, first: int = 0, sexes=("female", "male")):

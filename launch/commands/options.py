@@ -1,0 +1,17 @@
+"""Options and output that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Values that replace those of the configuration.", show_default=False),
+]
+
+
+def show(*renderables: object) -> None:
+    """Print tables and text to the terminal."""
+    from rich.console import Console
+
+    Console().print(*renderables)
