@@ -39,7 +39,7 @@ class Holder(NamedTuple):
 def locked(path: Path, what: str) -> Iterator[None]:
     """Hold a lock for the length of a `with` block.
 
-    On a file system without locks a warning is logged, and nobody is kept out.
+    On a file system without locks a warning is logged, and no process is kept out.
 
     Args:
         path: the lock file, in a folder that exists; removed at the end.

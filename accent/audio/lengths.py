@@ -29,7 +29,7 @@ _TAG_BYTES = 4096
 """At the end of a stretched file: decoders look for tags there and give up if they read nothing."""
 
 
-class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
+class SequentialFile(soundfile.SoundFile):
     """A sound file that is read from its beginning to its end, also where libsndfile cannot seek."""
 
     def seekable(self) -> bool:

@@ -3,7 +3,7 @@
 Libraries transform one frame after the other, or two in narrow registers.  Here element k of eight sequences is one
 vector, so that each operation of the textbook's algorithm is one on full registers, without any shuffling.  The
 transform is done in place by decimation in frequency, four ways at a time, which leaves the result in bit-reversed
-order: whoever reads it looks its rows up (`reversed_order`), which costs nothing, as a row is a line of the cache.
+order: readers look its rows up (`reversed_order`), which costs nothing, as a row is a line of the cache.
 
 A real sequence of N points costs a complex transform of N / 2 (`accent.dsp.real_fourier`).
 

@@ -27,7 +27,7 @@ ratios: 0.01 is what Praat prints as 1 %."""
 
 @dataclass(frozen=True)
 class Analysis:
-    """The frames of a whole recording, and what the values of the utterance need beside them."""
+    """The frames of a whole recording, and what the values of the utterance need besides them."""
 
     frames_TD: np.ndarray
     """float64, columns in the schema's order, frames of the whole recording; NaN where undefined."""

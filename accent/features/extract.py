@@ -47,8 +47,8 @@ def find_backend(name: str) -> Backend:
 def prepare_backend(config: FeatureConfig) -> None:
     """Compile and load all that `extract` needs, by extracting a short synthetic sound.
 
-    Costs half a minute where no compiled kernels are kept on disk, else about a second.  Whoever starts several
-    processes calls it first, so that they find the kernels on disk.
+    Costs half a minute where no compiled kernels are kept on disk, else about a second.  Call it before you
+    start several processes, so that they find the kernels on disk.
     """
     clock_N = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     hum_N = np.sum([np.sin(2 * np.pi * 120 * harmonic * clock_N) / harmonic for harmonic in range(1, 30)], axis=0)

@@ -19,8 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from accent.audio.prepare import AudioConfig, load_speech
 from accent.errors import AccentError
-from accent.features.schema import SAMPLE_RATE
 from accent.files import writable_folder
+from accent.grid import SAMPLE_RATE
 from shards.alignment.aligner import Aligner
 from shards.alignment.transcript import find_words
 from shards.corpora import open_corpus

@@ -20,7 +20,7 @@ import numpy as np
 
 from accent.errors import AccentError
 from accent.features.phones import UNKNOWN
-from accent.features.schema import FRAMES_PER_SECOND, SAMPLE_RATE
+from accent.grid import FRAMES_PER_SECOND, SAMPLE_RATE
 from shards.alignment.dictionary import read_dictionary
 from shards.corpora.textgrid import Interval
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 CROPS = (300, 250, 200, 150, 100)
-"""Lengths in frames that a training crop may have where none is asked for."""
+"""Lengths in frames that a training crop may have where none is configured."""
 MOST_PADDING = 0.10
 """Share of padding in training batches up to which one of them is taken."""
 
@@ -21,7 +21,7 @@ class BatchConfig:
     """Utterances of each speaker in a batch."""
     same_prompts: bool = False
     """Whether the speakers of an accent in a batch read the same prompts, wherever they did (`shards.sampling.decks`
-    says what is promised); utterances of prompts that one speaker of an accent reads alone then come seldom or
+    says what is promised); utterances of prompts that one speaker of an accent reads alone then come rarely or
     never."""
     crop_frames: int | None = None
     """Length of a training crop in frames of 10 ms; shorter utterances are padded and masked.  Nothing: 300, or as much
@@ -29,12 +29,12 @@ class BatchConfig:
     evaluation_frames_per_batch: int = field(default=12_000, metadata={"resumable": True})
     """Most frames of 10 ms in one process's evaluation batch, padding counted; a longer utterance comes alone."""
     workers: int = field(default=2, metadata={"resumable": True})
-    """Threads that read ahead in each training process; 0: a batch is read when it is asked for."""
+    """Threads that read ahead in each training process; 0: a batch is read when it is requested."""
     verify: bool = field(default=False, metadata={"resumable": True})
-    """Compare every training sample with its checksum, for which whole utterances are read and then cropped;
+    """Compare each training sample with its checksum, for which whole utterances are read and then cropped;
     evaluation does it always."""
     damaged: Literal["stop", "skip"] = field(default="stop", metadata={"resumable": True})
-    """What a damaged sample does: it ends the run; or its row weighs nothing and is counted and logged."""
+    """What a damaged sample does: it ends the run; or its row has no weight and is counted and logged."""
 
     def __post_init__(self) -> None:
         if self.crop_frames is not None and self.crop_frames < 1:

@@ -1,7 +1,7 @@
 """Batches for training and for evaluation, from any position, for any number of processes.
 
 The order is decided in `shards.sampling`; this module reads what it says.  A loader has no position of its own:
-`steps(first, last)` yields the batches of these steps, whoever asks, whenever.  So a resumed run asks for
+`steps(first, last)` yields the batches of these steps whenever it is called.  So a resumed run calls
 `steps(position, end)`; and the global batch is the same on one process and on eight.  Nothing draws from torch's global
 random generator.
 
@@ -149,7 +149,7 @@ class EvaluationLoader(EvaluationBatches):
         return self._prefetcher.damage.count
 
     def metadata(self, sample_numbers: Iterable[int]) -> list[dict[str, Any]]:
-        """Read what the shards hold of samples beside their frames: key, sex, duration and so on.
+        """Read what the shards hold of samples besides their frames: key, sex, duration and so on.
 
         Args:
             sample_numbers: as in `Batch.sample_B`, valid rows only.

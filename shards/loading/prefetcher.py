@@ -6,7 +6,7 @@ no fork of a program with a GPU, no pickled plans and no protocol.
 A buffer is read into again once the consumer has requested the next batch and, where there is a GPU, all work that its
 stream was given until then is done, the copy to the device included.  The memory is pinned there.
 
-Cost of a batch beside the reading: 50 us.
+Cost of a batch besides the reading: 50 us.
 """
 
 import copy

@@ -29,7 +29,7 @@ class TrainingBatches(Protocol):
     speakers: list[str]
     """Names of the training speakers."""
     n_samples: int
-    """Samples that training draws from; with `same_prompts` some of them seldom or never."""
+    """Samples that training draws from; with `same_prompts` some of them rarely or never."""
     global_batch: int
     """Rows of a batch over all processes."""
     crop_frames: int

@@ -2,8 +2,8 @@
 
 Two utterances of one prompt differ in the voice and the accent, and not in what was said: the best positives.
 `shards.sampling.decks` deals the prompts; this module knows who read what.  A prompt counts as shared by an accent if
-at least two of its training speakers read it.  Where nobody knows what an utterance says, the index gives it a prompt
-of its own (`shards.corpora.prompts`), which is shared with nobody.
+at least two of its training speakers read it.  Where the text of an utterance is unknown, the index gives it a prompt
+of its own (`shards.corpora.prompts`), which no other utterance shares.
 
 Cost: O(N log N), once, and 16 bytes a sample; two binary searches a speaker and step.
 
@@ -39,7 +39,7 @@ class SharedPrompts:
     """Speaker number -> everything it read."""
 
     def read(self, speaker: int, prompts_M: np.ndarray, turns_M: np.ndarray, drawn_K: np.ndarray) -> np.ndarray:
-        """Return what a speaker reads where some prompts are asked for.
+        """Return what a speaker reads where some prompts are drawn.
 
         Row k holds the k-th prompt, so that the rows of all speakers stand beside each other.  Of several readings of
         a prompt, the turn chooses one.  A row whose prompt the speaker lacks, and each row past the last prompt, holds
@@ -48,7 +48,7 @@ class SharedPrompts:
         Args:
             speaker: who reads.
             prompts_M: which prompts, all different; M <= K.
-            turns_M: how often each was asked for before.
+            turns_M: how often each was drawn before.
             drawn_K: samples that the speaker's own deck has dealt.
 
         Returns:

@@ -186,7 +186,7 @@ def _shown(values: list[dict[str, Any]]) -> list[str]:
 
 
 def _is_numbered(family: Family) -> bool:
-    """Whether the columns are bands or coefficients that nobody reads one by one."""
+    """Whether the columns are bands or coefficients, which a person does not read one by one."""
     return all(column.removeprefix(f"{family.name}_").isdigit() for column in family.columns)
 
 

@@ -31,7 +31,7 @@ class SplitConfig:
     test_speakers: int = 1
     """Speakers of each accent to test on."""
     held_out_prompts: float = 0.0
-    """Share of the prompts that nobody is trained on, 0 ... 1."""
+    """Share of the prompts that are never trained on, 0 ... 1."""
     seed: int = 0
     """Another seed, other speakers and prompts."""
     file: str | None = None
@@ -47,7 +47,7 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class Split:
-    """Names of the speakers of each part, sorted, and of the prompts that nobody is trained on."""
+    """Names of the speakers of each part, sorted, and of the prompts that are never trained on."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]

@@ -141,7 +141,7 @@ def stream_shard(shard_set: RemoteShardSet, shard: int, wanted_N: np.ndarray | N
         ones among them.
 
     Raises:
-        AccentError: the shard cannot be opened, or its transfer breaks, after as many attempts as are due.
+        AccentError: the shard cannot be opened, or its transfer breaks, after `transport.ATTEMPTS` attempts.
     """
     index, entry = shard_set.index, shard_set.manifest.shards[shard]
     numbers_N = np.flatnonzero(index["shard"] == shard)

@@ -124,7 +124,7 @@ class ReadAhead(Iterator[StreamedSample]):
     def __next__(self) -> StreamedSample:
         item = self._ready.get()
         if isinstance(item, BaseException):
-            # It stays there: whoever asks again is told again.
+            # Put back, so that the next call raises it again.
             self._ready.put(item)
             raise item
         return item

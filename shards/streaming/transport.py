@@ -167,7 +167,7 @@ class RemoteFolder:
         """Read a small file whole.
 
         Raises:
-            AccentError: it cannot be read, after as many attempts as are due.
+            AccentError: it cannot be read, after `ATTEMPTS` attempts.
         """
         attempts = Attempts(self.address_of(name))
         while True:

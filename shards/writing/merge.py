@@ -139,7 +139,7 @@ def assemble(
     all_refused.sort(key=lambda one: one.path)
     if not shards:
         first = f": {all_refused[0].path}: {all_refused[0].reason}" if all_refused else ""
-        raise AccentError(f"{corpus}: none of {len(all_refused)} inputs could be used{first}; mend the corpus")
+        raise AccentError(f"{corpus}: none of {len(all_refused)} inputs could be used{first}; correct the corpus")
     speakers = _speaker_entries(labels)
     accents = tuple(sorted({one.accent for one in speakers}))
     prompts = tuple(sorted({one.prompt for one in labels}))

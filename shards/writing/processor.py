@@ -141,7 +141,7 @@ class FeatureProcessor:
         except OSError as error:
             raise AccentError(
                 f"{error.filename or self.output_root}: {error.strerror or error}; "
-                "make room for it there or choose another folder, and run again: finished shards are kept"
+                "free some space or choose another folder, and run again: finished shards are kept"
             ) from error
 
     def _make_shards(self, corpus: Corpus, plan: Plan, numbers: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
 """Resume an unfinished set: what is being made in a folder, by which program, and what a stopped run has left behind.
 
-`.parts/plan.json` is written once, by whoever comes first, and compared by all others: the next run after one that was
-stopped, and other machines that make other parts.  It holds all that the manifest needs beside the records of the
+`.parts/plan.json` is written once, by the first process, and compared by all others: the next run after one that was
+stopped, and other machines that make other parts.  It holds all that the manifest needs besides the records of the
 shards, so that a set can be put together without its corpus.  Cost: a hash of the feature code.
 """
 
@@ -43,7 +43,7 @@ class Intent:
     shards: int
     """How many there will be."""
     parts: int
-    """How many parts whoever came first believed in; a hint for messages."""
+    """How many parts the first process was told of; a hint for messages."""
     refused: tuple[Refused, ...]
     """Inputs that were refused while listing the corpus."""
     made_with: Mapping[str, str]
@@ -124,7 +124,7 @@ def begin(root: Path, plan: Plan, part: Partition = Partition()) -> ShardSet | N
 
 
 def made_with() -> dict[str, str]:
-    """Return what decides the values beside the configuration: versions of libraries, a hash of the feature code."""
+    """Return what decides the values besides the configuration: versions of libraries, a hash of the feature code."""
     rooms = ("audio", "dsp", "features")
     files = [_ACCENT / "grid.py", *(file for room in rooms for file in (_ACCENT / room).rglob("*.py"))]
     code = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(files)))
@@ -136,8 +136,8 @@ def remove_temporaries(root: Path, numbers: Iterable[int], everything: bool) -> 
 
     Args:
         root: the folder of the shard set.
-        numbers: the shards that nobody else is making.
-        everything: nobody else is making anything, so that all half-written files are dead ones.
+        numbers: the shards that no other process is making.
+        everything: no other process is making anything, so that all half-written files are left over.
     """
     if everything:
         names = ["shard-*.tar", MANIFEST_NAME, INDEX_NAME, STATISTICS_NAME, f"{RECORDS_FOLDER}/"]

@@ -2,7 +2,7 @@
 
 A new group of values is one more module and one more line in `UTTERANCE_COLUMNS` and `utterance_features`.
 
-Cost: 0.02 ms an utterance beside the voice report, which the backend measures; with an alignment 0.3 ms.
+Cost: 0.02 ms an utterance besides the voice report, which the backend measures; with an alignment 0.3 ms.
 
 Shape legend: T frames of 10 ms of the kept region, D columns of the schema.
 """

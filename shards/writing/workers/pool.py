@@ -44,7 +44,7 @@ class _Worker(Generic[Task]):
             with surroundings():
                 self.process.start()
         finally:
-            # Whoever holds this end would keep the other one from noticing that the worker has died.
+            # A process that holds this end would keep the other one from noticing that the worker has died.
             theirs.close()
 
     def begin(self, job: Job[Task]) -> None:
@@ -146,7 +146,7 @@ class WorkerPool(Generic[Task, Result]):
     def _hand_out(self, schedule: Schedule[Task], name: Callable[[Task], str]) -> None:
         while schedule.begun < TASKS_AHEAD * len(self._workers) and (job := schedule.next()) is not None:
             free = (worker for worker in self._workers if len(worker.jobs) < TASKS_AHEAD)
-            # Whoever has least to do: a short task must not wait behind a long one.
+            # The one with least to do: a short task must not wait behind a long one.
             worker = min(free, key=lambda one: sum(job.footprint for job in one.jobs))
             try:
                 worker.begin(job)

@@ -25,7 +25,7 @@ def _fetch(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
-        # Whoever reads the file tells the reason.
+        # Reading the file tells the reason.
         return
     try:
         os.posix_fadvise(descriptor, 0, READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)

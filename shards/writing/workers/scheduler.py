@@ -80,12 +80,12 @@ class Schedule(Generic[Task]):
         return None
 
     def done(self, job: Job[Task]) -> None:
-        """Tell that a worker is through with a task."""
+        """Record that a worker has finished a task."""
         self.begun -= 1
         self._working -= job.footprint
 
     def taken(self, job: Job[Task]) -> None:
-        """Tell that the result of a task is not kept any more."""
+        """Record that the result of a task is not kept any more."""
         self._untaken -= 1
         self._waiting -= job.footprint
 
