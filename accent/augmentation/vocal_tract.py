@@ -19,7 +19,8 @@ from torch import Tensor
 from accent.augmentation.columns import BANDWIDTHS, FORMANTS, MEL, SHAPE_FREQUENCIES, with_mel
 from accent.features.definitions import MEL_FROM_HZ, MEL_TO_HZ
 from accent.features.mel import mel_edges
-from accent.features.schema import N_MELS, SAMPLE_RATE
+from accent.features.schema import N_MELS
+from accent.grid import SAMPLE_RATE
 
 STRAIGHT_TO_HZ = 4800.0
 NYQUIST_HZ = SAMPLE_RATE / 2

@@ -33,7 +33,7 @@ def align(
 
     from accent.configuration import load
     from shards.alignment.align_corpus import AlignConfig, align_corpus
-    from shards.writing.progress import refused_table
+    from shards.shard_set.summary import refused_table
 
     settings = load(AlignConfig, None, overrides or [])
     result = align_corpus(corpus, out, settings, dictionary=dictionary, workers=workers)

@@ -8,7 +8,7 @@ import soxr
 
 from accent.errors import AccentError
 from accent.features.phones import CONSONANTS, VOWELS
-from accent.features.schema import SAMPLE_RATE
+from accent.grid import SAMPLE_RATE
 from shards.alignment.aligner import Aligner
 from shards.alignment.transcript import find_words
 from shards.corpora.synthetic.demo import VOICES
