@@ -3,7 +3,7 @@
 The first pass finds the words, the pauses between them and which pronunciation was spoken; the second finds the phones
 within these words.  An interval begins with its first frame of 10 ms; against the times of a synthesiser, half of the
 words begin too early and half too late, so nothing is corrected.
-Cost: 0.35 s and 60 MB a process; then about 0.07 s a second of sound on one core.
+Cost: about 0.3 s a process; then 0.03 s a second of sound on one core.
 
 Source: Huggins-Daines et al., "PocketSphinx: A Free, Real-Time Continuous Speech Recognition System for Hand-Held
 Devices", ICASSP 2006.
