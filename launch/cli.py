@@ -8,6 +8,7 @@ import traceback
 
 from accent.errors import AccentError
 from launch.commands.app import app
+from launch.missing_extra import how_to_install
 
 INTERRUPTED = 130
 
@@ -23,6 +24,12 @@ def main() -> None:
         if len(words) < len(sys.argv) - 1:
             traceback.print_exc()
         print(f"accent: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        line = how_to_install(error)
+        if line is None:
+            raise
+        print(f"accent: {line}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as leaving:
         if leaving.code == INTERRUPTED:

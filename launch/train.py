@@ -19,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from accent.errors import AccentError
+from launch.missing_extra import how_to_install
 from launch.runtime.signals import StopRequest
 
 
@@ -71,7 +72,14 @@ if __name__ == "__main__":
     # imports take seconds, and a Ctrl-C in them would end in a traceback of theirs.
     with StopRequest((signal.SIGTERM,)):
         signal.signal(signal.SIGINT, _interrupted_early)
+        try:
+            import_module("launch.training.run")
+        except ModuleNotFoundError as error:
+            line = how_to_install(error)
+            if line is None:
+                raise
+            print(f"accent: {line}", file=sys.stderr)
+            sys.exit(2)
         leave = import_module("launch.runtime.exit_status").leave
-        import_module("launch.training.run")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         leave(main())

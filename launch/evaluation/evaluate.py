@@ -23,9 +23,10 @@ from accent.errors import AccentError
 from accent.files import writable_folder, write_archive, write_text
 from accent.inference.embedder import load_model
 from accent.model.encoder import EnhancedAccentEncoder
-from launch.evaluation.measures import Recordings, measure
+from launch.evaluation.measures import measure
 from launch.extraction.compatibility import check_features
 from launch.extraction.extract import extract, track_on_terminal, usable_device
+from launch.extraction.recordings import Recordings
 from launch.extraction.speaker_statistics import voices_for
 from launch.reporting.figures import draw_confusion, draw_fusion, draw_space
 from launch.reporting.tables import figures_table, groups_table

@@ -6,7 +6,6 @@ Shapes: N recordings, E embedding, A accents the model knows.  Cost: the linear 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,34 +24,12 @@ from accent.metrics import (
     speaker_probe,
     speaker_silhouette,
 )
+from launch.extraction.recordings import Recordings
 
 ACCENT_HEAD = "accent_head"
 """The model's own classifier, beside those fitted on its embeddings."""
 DURATIONS = (("below 2 s", 0.0, 2.0), ("2 to 4 s", 2.0, 4.0), ("4 s and more", 4.0, np.inf))
 """Name, from (included), to (not included), in seconds."""
-
-
-@dataclass(frozen=True, eq=False)
-class Recordings:
-    """Embedded recordings with what is known of them, one row each."""
-
-    key_N: np.ndarray
-    """str: the sample's key."""
-    embedding_NE: np.ndarray
-    """float32 of unit length."""
-    probability_NA: np.ndarray
-    """float32: the accent head's probabilities, in the order of the model's accents."""
-    accent_N: np.ndarray
-    """int64: position in the model's accents."""
-    speaker_N: np.ndarray
-    """str: the speaker's name."""
-    sex_N: np.ndarray
-    """str: "female", "male", or "" where unknown."""
-    seconds_N: np.ndarray
-    """float64: the length after trimming."""
-
-    def __len__(self) -> int:
-        return len(self.key_N)
 
 
 def measure(training: Recordings, tested: Recordings, accents: Sequence[str], seed: int = 0) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sklearn.manifold import TSNE
 
 from accent.files import replacing
 from accent.metrics.estimate import thin, unit_length
-from launch.evaluation.measures import Recordings
+from launch.extraction.recordings import Recordings
 from launch.reporting.tables import TITLES
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#882255")

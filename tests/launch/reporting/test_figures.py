@@ -9,7 +9,8 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from accent.errors import AccentError
-from launch.evaluation.measures import Recordings, measure
+from launch.evaluation.measures import measure
+from launch.extraction.recordings import Recordings
 from launch.reporting.figures import PALETTE, _look, draw_confusion, draw_fusion, draw_space
 from launch.reporting.tables import TITLES, figures_table, groups_table
 
