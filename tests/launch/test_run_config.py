@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from accent.configuration import load, to_mapping
 from accent.errors import AccentError
 from launch.run_config import PACKAGED, RunConfig, find_config, write_config
-from launch.training.identity import what_differs
+from launch.training.identity import resumable_keys, what_differs
 
 RUNS = ("demo", "saa", "l2arctic", "l2arctic_hindi_spanish")
 
@@ -107,3 +107,18 @@ def test_a_run_may_change_where_it_lies_and_how_it_is_shown_but_not_what_it_lear
 
 def test_configurations_are_found_from_the_packages_own_place():
     assert Path(__file__).resolve().parents[2] / "configs" == PACKAGED
+
+
+def test_no_is_a_precision_and_not_a_truth_value():
+    assert load(RunConfig, PACKAGED / "demo.yaml", ["mixed_precision=no"]).mixed_precision == "no"
+
+
+def test_a_renamed_key_is_refused_with_its_new_name():
+    with pytest.raises(AccentError, match="'accumulation' is called 'gradient_accumulation_steps' now"):
+        load(RunConfig, PACKAGED / "demo.yaml", ["accumulation=2"])
+
+
+def test_a_field_is_resumable_where_it_says_so():
+    keys = resumable_keys()
+    assert {"epochs", "run", "losses.tile", "batch.workers", "checkpoints.", "monitor."} <= set(keys)
+    assert not {"seed", "optimizer.lr", "gradient_accumulation_steps", "batch.crop_frames"} & set(keys)
