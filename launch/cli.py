@@ -3,6 +3,7 @@
 A fault the user can mend is one line on stderr and status 2 (the traceback only with --debug), Ctrl-C is status 130.
 """
 
+import io
 import sys
 import traceback
 
@@ -18,6 +19,9 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Run `accent` on the arguments of the command line, and exit with its status."""
     words = [word for word in sys.argv[1:] if word != "--debug"]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a name shows its escapes.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(words, prog_name="accent")
     except AccentError as error:

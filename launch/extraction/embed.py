@@ -6,6 +6,7 @@ a second of it, on one core) and a forward pass; for shards, the forward pass.
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from launch.extraction.compatibility import check_features
 from launch.extraction.extract import extract, track_on_terminal, usable_device
 from launch.extraction.sound_features import features_of_files
 from launch.extraction.speaker_statistics import voices_for
+from shards.corpora.names import escaped, is_utf8
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import MANIFEST_NAME, ShardSet
 
@@ -38,7 +40,7 @@ class EmbeddingResult:
     count: int
     """Recordings in it."""
     refused: Refused = ()
-    """(path, reason) of sound files that could not be used."""
+    """(path, reason) of sound files and folders that could not be used."""
 
 
 def embed_input(
@@ -96,7 +98,7 @@ def embed_input(
         console.print(f"refused: {path}: {reason}", highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"{output}: {result.count} embeddings of {arrays['embeddings'].shape[1]} numbers"
-        + (f"; {len(refused)} files refused" if refused else ""),
+        + (f"; {len(refused)} refused" if refused else ""),
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -130,9 +132,15 @@ def _embed_shards(embedder: AccentEmbedder, root: Path) -> tuple[Arrays, Refused
 
 
 def _embed_sound(embedder: AccentEmbedder, source: Path, workers: int) -> tuple[Arrays, Refused]:
-    files, alone = _sound_files(source), source.is_file()
+    alone = source.is_file()
+    listed, refused = _sound_files(source)
+    files = [path for path in listed if is_utf8(str(path))]
+    refused += [
+        (escaped(os.path.relpath(path, source)), "its name is not UTF-8; rename it")
+        for path in listed
+        if not is_utf8(str(path))
+    ]
     heard: dict[str, Prediction] = {}
-    refused: list[tuple[str, str]] = []
     features = features_of_files(files, embedder.feature_config, workers)
     for path, frames_TD in zip(track_on_terminal(files, "embedding"), features, strict=True):
         key = path.name if alone else path.relative_to(source).as_posix()
@@ -141,9 +149,12 @@ def _embed_sound(embedder: AccentEmbedder, source: Path, workers: int) -> tuple[
         elif alone:
             raise frames_TD
         else:
-            refused.append((key, str(frames_TD).removeprefix(f"{path}: ")))
+            refused.append((key, escaped(str(frames_TD).removeprefix(f"{path}: "))))
     if not heard:
-        raise AccentError(f"{source}: none of {len(files)} sound files can be used; the first: {refused[0][1]}")
+        count = len(refused)
+        raise AccentError(
+            f"{source}: none of {count} sound files can be used; the first: {refused[0][0]}: {refused[0][1]}"
+        )
     arrays = {
         "keys": np.array(list(heard)),
         "embeddings": np.stack([one.embedding_E for one in heard.values()]),
@@ -165,12 +176,23 @@ def _table(arrays: Arrays, accents: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def _sound_files(source: Path) -> list[Path]:
+def _sound_files(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:
+    """Return the sound files, and each folder that cannot be listed with the reason."""
     if source.is_file():
-        return [source]
+        return [source], []
     if not source.is_dir():
         raise AccentError(f"{source}: no such file or folder")
-    files = sorted(path for path in source.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES and path.is_file())
-    if not files:
+    faults: list[OSError] = []
+    files = sorted(
+        path
+        for folder, _, names in os.walk(source, onerror=faults.append)
+        for path in (Path(folder, name) for name in names)
+        if path.suffix.lower() in SOUND_SUFFIXES
+    )
+    refused = [
+        (escaped(os.path.relpath(one.filename or source, source)), f"cannot be listed: {one.strerror or one}")
+        for one in faults
+    ]
+    if not files and not refused:
         raise AccentError(f"{source}: no sound file ({', '.join(SOUND_SUFFIXES)}) and no shard set in this folder")
-    return files
+    return files, refused

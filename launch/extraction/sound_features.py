@@ -31,7 +31,7 @@ def features_of_files(
         float32 [T, D], schema columns in raw units, or the error that one file gives.
     """
     work = partial(_features, config=config)
-    if workers == 1:
+    if workers == 1 or len(paths) < 2:
         yield from map(work, paths)
         return
     # A forked process would inherit torch's threads in whatever state they are.
@@ -44,3 +44,9 @@ def _features(path: Path, config: FeatureConfig) -> np.ndarray | AccentError:
         return extract(load_speech(path, config.audio), config).frames_TD
     except AccentError as error:
         return error
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Whatever one file brings about, foreseen or not, must not cost the others.
+        reason = f"the features could not be computed ({type(error).__name__}: {' '.join(str(error).split())})"
+        return AccentError(f"{path}: {reason}")

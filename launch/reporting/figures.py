@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -28,8 +29,11 @@ MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 MOST_POINTS = 1_500
 MOST_NAMES = 24
 FAINT = 0.4
+_PLAIN_TEXT = matplotlib.rc_context({"text.parse_math": False})
+"""Names are people's own: `A$\\frac B$` is no formula."""
 
 
+@_PLAIN_TEXT
 def draw_space(path: Path, training: Recordings, tested: Recordings, accents: Sequence[str], seed: int = 0) -> Path:
     """Draw the embedding space in two dimensions, by accent and by speaker, side by side.
 
@@ -71,6 +75,7 @@ def draw_space(path: Path, training: Recordings, tested: Recordings, accents: Se
     return _write(figure, path)
 
 
+@_PLAIN_TEXT
 def draw_confusion(path: Path, report: Mapping[str, Any], accents: Sequence[str]) -> Path:
     """Draw a confusion matrix for each classifier: rows are true accents, cells give counts and the row's share.
 
@@ -98,6 +103,7 @@ def draw_confusion(path: Path, report: Mapping[str, Any], accents: Sequence[str]
     return _write(figure, path)
 
 
+@_PLAIN_TEXT
 def draw_fusion(path: Path, weights: Mapping[str, float]) -> Path:
     """Draw how much each feature family weighs in the model's fusion.
 

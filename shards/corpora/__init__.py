@@ -1,4 +1,4 @@
-"""Corpora: L2-ARCTIC as distributed, any tree in its layout, any table, and speech synthesised on the spot.
+"""Corpora: L2-ARCTIC and Common Voice as distributed, any tree in its layout, any table, synthetic speech.
 
 `open_corpus` lists a corpus without opening its sound.  Cost: about two seconds for 27,000 utterances, most of it spent
 on reading the transcripts.
@@ -8,14 +8,14 @@ import os
 from pathlib import Path
 
 from accent.errors import AccentError
-from shards.corpora import l2arctic, table, tree
+from shards.corpora import common_voice, l2arctic, table, tree
 from shards.corpora.alignments import with_alignments
 from shards.corpora.corpus import Corpus, CorpusConfig, Refusal, Utterance
 from shards.corpora.names import escaped, is_utf8
 
 __all__ = ["Corpus", "CorpusConfig", "Refusal", "Utterance", "open_corpus"]
 
-_READERS = {"l2arctic": l2arctic.read, "tree": tree.read, "table": table.read}
+_READERS = {"l2arctic": l2arctic.read, "tree": tree.read, "table": table.read, "common_voice": common_voice.read}
 """A new kind of corpus is one reader, one line here, and its name in `CorpusConfig.kind`."""
 
 
@@ -23,7 +23,7 @@ def open_corpus(source: Path, config: CorpusConfig | None = None) -> Corpus:
     """List the utterances of a corpus.
 
     Args:
-        source: a folder (L2-ARCTIC, or a tree with a `speakers.tsv`) or a table file (.tsv, .csv, .jsonl).
+        source: a folder (L2-ARCTIC, Common Voice, a tree with a `speakers.tsv`) or a table file (.tsv, .csv, .jsonl).
         config: which kind, speakers and accents; everything by default.
 
     Returns:
@@ -57,6 +57,8 @@ def _kind_of(source: Path) -> str:
         return "table"
     if (source / tree.TABLE_NAME).is_file():
         return "tree"
+    if common_voice.is_here(source):
+        return "common_voice"
     if l2arctic.is_here(source):
         return "l2arctic"
     raise AccentError(f"{source}: {l2arctic.what_is_missing(source)}")

@@ -92,8 +92,9 @@ class Corpus:
 class CorpusConfig:
     """Which corpus is read, and which of its speakers."""
 
-    kind: Literal["auto", "l2arctic", "tree", "table"] = "auto"
-    """Layout: L2-ARCTIC as distributed, a tree with speakers.tsv, a table file, or told from what is there."""
+    kind: Literal["auto", "l2arctic", "tree", "table", "common_voice"] = "auto"
+    """Layout: L2-ARCTIC or Common Voice as distributed, a tree with speakers.tsv, a table file, or told from what is
+    there."""
     speakers: tuple[str, ...] = ()
     """Only these speakers, by name; empty: every speaker there is."""
     accents: tuple[str, ...] = ()
@@ -102,6 +103,12 @@ class CorpusConfig:
     """L2-ARCTIC only: the read sentences, or the spontaneous suitcase stories."""
     alignments: str | None = None
     """Folder that `accent align` wrote: its TextGrids are used for utterances that have none of their own."""
+    accent_groups: dict[str, str] = field(default_factory=dict)
+    """Common Voice only: what speakers write as their accent -> the accent it counts as; empty: as they write it."""
+    min_clips: int = 1
+    """Common Voice only: speakers with fewer clips that can be used are left out."""
+    use_splits: bool = False
+    """Common Voice only: take the speakers of train.tsv, dev.tsv and test.tsv as split, and leave out all others."""
 
     def __post_init__(self) -> None:
         for name in ("speakers", "accents"):
@@ -109,7 +116,9 @@ class CorpusConfig:
             repeated = sorted({value for value in values if values.count(value) > 1})
             if repeated:
                 raise ValueError(f"{name}: '{repeated[0]}' is listed twice; list it once")
-        if self.part == "suitcase" and self.kind in ("tree", "table"):
+        if self.min_clips < 1:
+            raise ValueError(f"min_clips: {self.min_clips} is not at least 1")
+        if self.part == "suitcase" and self.kind not in ("auto", "l2arctic"):
             raise ValueError(f"part: only L2-ARCTIC has a suitcase part, not kind={self.kind}; leave it at 'read'")
 
 

@@ -29,6 +29,7 @@ from shards.shard_set.statistics import SpeakerStatistics, Statistics
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = "manifest.json"
+_TABLES = (".tsv", ".csv", ".jsonl")
 INDEX_NAME = "index.npy"
 STATISTICS_NAME = "statistics.npz"
 
@@ -123,6 +124,10 @@ class Manifest:
     """Of speech, after trimming."""
     index: FileEntry
     statistics: FileEntry
+    sources: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Accent -> sampling rate and format of its files -> samples."""
+    remarks: dict[str, int] = field(default_factory=dict)
+    """What is unusual about samples that are used -> how many."""
     schema: list[dict[str, Any]] = field(default_factory=schema_mapping)
     frames_per_second: int = FRAMES_PER_SECOND
     format_version: int = FORMAT_VERSION
@@ -198,6 +203,8 @@ class ShardSet:
         if not root.is_dir():
             raise AccentError(f"{root}: no such folder; featurize a corpus into it first")
         path = root / MANIFEST_NAME
+        if not path.is_file() and _looks_like_a_corpus(root):
+            raise AccentError(f"{root}: a corpus, not a shard set; make one of it: accent featurize {root} SHARDS")
         if not path.is_file():
             raise AccentError(f"{root}: not a complete shard set (no {MANIFEST_NAME}); let featurizing end")
         manifest = Manifest.from_mapping(_read_mapping(path), path)
@@ -275,6 +282,14 @@ class ShardSet:
             AccentError: a name that is not in this set.
         """
         return self.speaker_statistics.merged(self.speaker_positions(speakers))
+
+
+def _looks_like_a_corpus(root: Path) -> bool:
+    """Tell a folder of sound or of a corpus's tables from one in which a shard set was begun."""
+    if (root / ".parts").exists():
+        return False
+    tables = ("speakers.tsv", "validated.tsv")
+    return any((root / name).is_file() for name in tables) or next(root.glob("*/wav"), None) is not None
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:

@@ -14,11 +14,23 @@ from rich.table import Table
 from rich.text import Text
 
 from accent.errors import AccentError
-from accent.features.schema import COLUMNS, FAMILIES, Family, family_slices
+from accent.features.definitions import MEL_FROM_HZ, MEL_TO_HZ
+from accent.features.mel import mel_edges
+from accent.features.schema import COLUMNS, FAMILIES, N_MELS, Family, family_slices
 from accent.grid import FRAMES_PER_SECOND
 from shards.shard_set.manifest import INDEX_NAME, STATISTICS_NAME, Refused, ShardSet
 
 _BLOCK = 1 << 20
+EMPTY_BAND_DB = 55.0
+"""A band that is on average this far below the loudest one holds no speech."""
+BAND_DIFFERENCE_HZ = 1500
+"""Bandwidths of accents that differ by more tell the accent."""
+NARROW = 0.7
+"""Sound that ends below this share of what its sampling rate can hold was narrowed before."""
+UNEQUAL_SHARE = 0.2
+"""A kind of file whose share of the samples differs by more between accents goes with the accent."""
+MOST_ACCENTS = 8
+"""Accents that a warning names."""
 
 
 def summary(shard_set: ShardSet) -> dict[str, Any]:
@@ -28,7 +40,8 @@ def summary(shard_set: ShardSet) -> dict[str, Any]:
         Keys `root`, `corpus`, `samples`, `hours`, `shards`, `bytes`, `seconds` (shortest, mean and longest sample),
         `with_phones` (samples that have them), `accents` (name -> speakers, samples, hours), `speakers` (name ->
         accent, sex, split, samples, hours, median F0 in Hz), `columns` (name -> family, mean, standard deviation and
-        defined share), `refused` and `configuration`.
+        defined share), `sources` (accent -> sampling rate and format -> samples), `band_ends_hz` (accent -> where its
+        sound ends, at most 7600), `remarks` (-> samples), `refused` and `configuration`.
     """
     manifest, index = shard_set.manifest, shard_set.index
     frames = index["frames"].astype(np.int64)
@@ -66,6 +79,9 @@ def summary(shard_set: ShardSet) -> dict[str, Any]:
         "accents": accents,
         "speakers": speakers,
         "columns": _columns(shard_set),
+        "sources": manifest.sources,
+        "band_ends_hz": _band_ends_hz(shard_set),
+        "remarks": manifest.remarks,
         "refused": [{"path": one.path, "reason": one.reason} for one in manifest.refused],
         "configuration": manifest.configuration,
     }
@@ -90,11 +106,81 @@ def describe(shard_set: ShardSet, brief: bool = False) -> RenderableType:
     )
     parts: list[RenderableType] = [head, _speaker_table(facts)]
     if not brief:
+        parts.append(_source_table(facts))
         parts.append(_column_table(facts))
         if shard_set.manifest.refused:
             parts.append(refused_table(shard_set.manifest.refused))
         parts.append(_configuration_table(facts["configuration"]))
+    parts += [Text(f"{count} samples: {remark}", style="yellow") for remark, count in facts["remarks"].items()]
+    parts += [Text(f"WARNING: {line}", style="bold red") for line in doubts(facts)]
     return Group(*parts)
+
+
+def doubts(facts: dict[str, Any]) -> list[str]:
+    """Return what makes a set doubtful as a whole, one line each, from what `summary` returns."""
+    lines = []
+    refused, samples = len(facts["refused"]), facts["samples"]
+    if refused > samples:
+        first = facts["refused"][0]
+        lines.append(
+            f"more inputs were refused ({refused}) than used ({samples}); the first: {first['path']}: {first['reason']}"
+        )
+    if len(facts["accents"]) == 1:
+        lines.append(f"only one accent is left, {next(iter(facts['accents']))}: there is nothing to tell it from")
+    kinds = facts["sources"]
+    if _go_together(kinds):
+        told = "; ".join(
+            f"{accent}: {', '.join(sorted(kind))}" for accent, kind in sorted(kinds.items())[:MOST_ACCENTS]
+        )
+        lines.append(f"sampling rate or format goes with the accent, and so tells it without the voice: {told}")
+    ends = facts["band_ends_hz"]
+    if ends and max(ends.values()) - min(ends.values()) > BAND_DIFFERENCE_HZ:
+        narrow, wide = min(ends, key=ends.get), max(ends, key=ends.get)
+        lines.append(
+            f"bandwidth goes with the accent: {narrow} ends at {ends[narrow]} Hz, {wide} at {ends[wide]} Hz; "
+            "features.audio.lowpass_hz makes them equal"
+        )
+    for accent, end in ends.items():
+        rates = [int(source.split()[0]) for source in facts["sources"].get(accent, {})]
+        # The features end at 7600 Hz, whatever the rate of the file.
+        if rates and end < NARROW * min(min(rates) / 2, MEL_TO_HZ):
+            lines.append(f"{accent}: its sound ends at {end} Hz, far below what {min(rates)} samples a second hold")
+    return lines
+
+
+def _go_together(sources: dict[str, dict[str, int]]) -> bool:
+    """Tell whether some kind of file is more usual in one accent than in another by a good part of the samples."""
+    shares = [
+        [counts.get(kind, 0) / sum(counts.values()) for counts in sources.values()]
+        for kind in {kind for counts in sources.values() for kind in counts}
+    ]
+    return any(max(share) - min(share) > UNEQUAL_SHARE for share in shares)
+
+
+def _band_ends_hz(shard_set: ShardSet) -> dict[str, int]:
+    """Return, by accent, the upper edge of the highest mel band that is not empty on average."""
+    mel_D = slice(0, N_MELS)
+    edges = mel_edges(N_MELS, MEL_FROM_HZ, MEL_TO_HZ)
+    ends = {}
+    for accent in shard_set.accents:
+        speakers = [one.name for one in shard_set.manifest.speakers if one.accent == accent]
+        mean_D = shard_set.statistics(speakers).mean_D[mel_D]
+        if np.isfinite(mean_D).all():
+            last = int(np.flatnonzero(mean_D > mean_D.max() - EMPTY_BAND_DB)[-1])
+            ends[accent] = round(float(edges[last + 2]))
+    return ends
+
+
+def _source_table(facts: dict[str, Any]) -> Table:
+    table = Table(title="files by accent", title_justify="left")
+    for heading in ("accent", "sampling rate, format (samples)", "sound ends at"):
+        table.add_column(heading, overflow="fold")
+    for accent in facts["accents"]:
+        counts = facts["sources"].get(accent, {})
+        end = facts["band_ends_hz"].get(accent)
+        files = ", ".join(f"{source} ({count})" for source, count in counts.items())
+        table.add_row(Text(accent), Text(files or "not recorded"), "-" if end is None else f"{end} Hz")
+    return table
 
 
 def refused_table(refused: Sequence[Refused], most: int = 20) -> Table:

@@ -17,10 +17,11 @@ from accent.audio.prepare import Speech, load_speech
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import Features, extract, prepare_backend
-from accent.features.phones import read_phone_intervals
 from accent.features.schema import N_COLUMNS
+from accent.features.textgrid import Alignment, read_alignment
 from accent.grid import FRAMES_PER_SECOND, SAMPLE_RATE
 from shards.corpora.corpus import Utterance
+from shards.corpora.names import escaped
 from shards.shard_set.manifest import Refused
 from shards.shard_set.statistics import Moments
 from shards.writing.plan import relative, without_root
@@ -36,6 +37,10 @@ class Encoded:
     """Of the stored values."""
     seconds: float
     """Length of the whole recording."""
+    source: str
+    """Sampling rate and format of the file."""
+    remarks: tuple[str, ...] = ()
+    """What is unusual about it, though it is used."""
 
 
 def prepare(config: FeatureConfig) -> None:
@@ -53,29 +58,68 @@ def encode(utterance: Utterance, root: Path, config: FeatureConfig) -> Encoded |
         config: preprocessing and features.
 
     Returns:
-        The sample, or why the input cannot be used.
+        The sample, or why the input cannot be used: whatever is raised on the way, foreseen or not, costs this input
+        and no other.
 
     Raises:
-        RuntimeError: a fault of the program; the message names the input, the cause tells the rest.
+        MemoryError: a fault of the machine, not of the input.
     """
     try:
         return _encode(utterance, root, config)
     except AccentError as error:
         reason = str(error).removeprefix(f"{utterance.path}: ")
         return Refused(relative(utterance.path, root), without_root(reason, root))
+    except MemoryError:
+        raise
     except Exception as error:
-        raise RuntimeError(f"{utterance.path}: the features could not be computed: {error!r}") from error
+        reason = f"the features could not be computed ({type(error).__name__}: {' '.join(escaped(str(error)).split())})"
+        return Refused(relative(utterance.path, root), without_root(reason, root))
 
 
 def _encode(utterance: Utterance, root: Path, config: FeatureConfig) -> Encoded:
     speech = load_speech(utterance.path, config.audio)
-    intervals = None if utterance.textgrid is None else read_phone_intervals(utterance.textgrid)
+    alignment, about_phones = _alignment(utterance.textgrid, root)
+    intervals = None if alignment is None else alignment.intervals
     features = extract(speech, config, intervals=intervals, sex=utterance.sex)
     stored_TD = store_frames(features.frames_TD)
     phones_T = None if features.phones_T is None else np.asarray(features.phones_T, dtype=np.int16)
-    metadata = _metadata(utterance, root, speech, features)
+    metadata = {**_metadata(utterance, root, speech, features), **about_phones}
     sample = pack_sample(utterance.key, stored_TD, metadata, phones_T)
-    return Encoded(sample, Moments.of(stored_TD), len(speech.unfiltered_N) / SAMPLE_RATE)
+    origin = speech.preprocessing["source"]
+    return Encoded(
+        sample,
+        Moments.of(stored_TD),
+        len(speech.unfiltered_N) / SAMPLE_RATE,
+        f"{origin['rate_hz']} Hz {origin['format']}",
+        _remarks(speech, about_phones),
+    )
+
+
+def _alignment(textgrid: Path | None, root: Path) -> tuple[Alignment | None, dict[str, Any]]:
+    """Return the phones, and what a sample's metadata say of them where something is unusual.
+
+    A TextGrid that cannot be read costs the phones alone.
+    """
+    if textgrid is None:
+        return None, {}
+    try:
+        alignment = read_alignment(textgrid)
+    except AccentError as error:
+        return None, {"phones_fault": without_root(str(error), root)}
+    return alignment, {"unknown_phones": alignment.unknown} if alignment.unknown else {}
+
+
+def _remarks(speech: Speech, about_phones: dict[str, Any]) -> tuple[str, ...]:
+    source, mix_down = speech.preprocessing["source"], speech.preprocessing["mix_down"]
+    told = {
+        "its header does not give its length; read to the end": "length" in source,
+        "its header promises a moment more than there is": "missing_samples" in source,
+        "a channel without sound is left out of the mean": "channels_left_out" in mix_down,
+        "its channels cancel each other; the loudest is used": "channels_cancel" in mix_down,
+    }
+    labels = [f"label '{label}' stands for no phone known here" for label in about_phones.get("unknown_phones", {})]
+    fault = [f"{about_phones['phones_fault']}; kept without phones"] if "phones_fault" in about_phones else []
+    return (*(remark for remark, holds in told.items() if holds), *labels, *fault)
 
 
 def _metadata(utterance: Utterance, root: Path, speech: Speech, features: Features) -> dict[str, Any]:

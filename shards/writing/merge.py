@@ -5,7 +5,7 @@ record in memory at a time, and labels and index rows of all of them, less than 
 """
 
 import hashlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,8 @@ def assemble(
     labels: list[Labels] = []
     rows: list[NDArray[np.void]] = []
     by_speaker: dict[str, Moments] = {}
+    sources: dict[str, Counter[str]] = defaultdict(Counter)
+    remarks: Counter[str] = Counter()
     for record in records:
         all_refused += record.refused
         if record.entry is None:
@@ -134,6 +136,9 @@ def assemble(
         shards.append(record.entry)
         labels += record.labels
         rows.append(record.rows)
+        remarks.update(record.remarks)
+        for accent, counts in record.sources.items():
+            sources[accent].update(counts)
         for name, moments in record.moments.items():
             by_speaker[name] = by_speaker[name].merged(moments) if name in by_speaker else moments
     all_refused.sort(key=lambda one: one.path)
@@ -163,6 +168,8 @@ def assemble(
         accents=accents,
         prompts=prompts,
         refused=tuple(all_refused),
+        sources={accent: dict(sorted(counts.items())) for accent, counts in sorted(sources.items())},
+        remarks=dict(sorted(remarks.items())),
         count=len(index),
         hours=round(float(index["frames"].sum()) / FRAMES_PER_SECOND / 3600, 6),
         index=index_file,

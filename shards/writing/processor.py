@@ -16,6 +16,7 @@ This module and what it imports must not import torch.
 
 import itertools
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -182,6 +183,8 @@ class FeatureProcessor:
         labels: list[Labels] = []
         refused: list[Refused] = []
         moments: dict[str, Moments] = {}
+        sources: dict[str, Counter[str]] = defaultdict(Counter)
+        remarks: Counter[str] = Counter()
         with ExitStack() as stack:
             writer = stack.enter_context(ShardWriter(self.output_root / shard_name(number)))
             for utterance, result in results:
@@ -190,9 +193,11 @@ class FeatureProcessor:
                     continue
                 writer.add(result.sample)
                 labels.append(_labels(utterance))
+                sources[utterance.accent][result.source] += 1
+                remarks.update(result.remarks)
                 known = moments.get(utterance.speaker)
                 moments[utterance.speaker] = result.moments if known is None else known.merged(result.moments)
-            record = ShardRecord(number, None, writer.rows, tuple(labels), moments, tuple(refused))
+            record = ShardRecord(number, None, writer.rows, tuple(labels), moments, tuple(refused), sources, remarks)
             return partial(_finish, self.output_root, writer, record, stack.pop_all())
 
 

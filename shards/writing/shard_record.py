@@ -57,6 +57,10 @@ class ShardRecord:
     moments: Mapping[str, Moments]
     """By speaker."""
     refused: tuple[Refused, ...]
+    sources: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
+    """Accent -> sampling rate and format -> samples."""
+    remarks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """What is unusual about samples -> how many."""
 
     def to_npz(self) -> bytes:
         """Return the record as a .npz file."""
@@ -66,6 +70,8 @@ class ShardRecord:
             "labels": [dataclasses.asdict(one) for one in self.labels],
             "speakers": sorted(self.moments),
             "refused": [dataclasses.asdict(one) for one in self.refused],
+            "sources": self.sources,
+            "remarks": self.remarks,
         }
         arrays: dict[str, NDArray[Any]] = {
             "record": np.frombuffer(to_json(plain), dtype=np.uint8),
@@ -95,6 +101,8 @@ class ShardRecord:
                 tuple(Labels(**one) for one in plain["labels"]),
                 moments,
                 tuple(Refused(**one) for one in plain["refused"]),
+                plain["sources"],
+                plain["remarks"],
             )
 
 

@@ -39,7 +39,6 @@ from accent.features.kernels import (
     source,
     spectrum,
 )
-from accent.features.phones import read_phone_intervals
 from accent.features.reference import cepstrum as praat_cepstrum
 from accent.features.reference import formants as praat_formants
 from accent.features.reference import harmonicity as praat_harmonicity
@@ -48,6 +47,7 @@ from accent.features.reference import pulses as praat_pulses
 from accent.features.reference import source as source_by_definition
 from accent.features.reference import spectrum as librosa_spectrum
 from accent.features.reference import voice_report as praat_report
+from accent.features.textgrid import read_alignment
 from accent.features.utterance import utterance_features
 from accent.grid import SAMPLE_RATE
 from shards.corpora import open_corpus
@@ -213,11 +213,11 @@ def stages_around(utterance: Utterance, root: Path, config: FeatureConfig) -> St
     speech = load_speech(utterance.path, config.audio)
     analysis = find_backend(config.backend)(speech, config, utterance.sex)
     textgrid = utterance.textgrid
-    intervals = None if textgrid is None else list(read_phone_intervals(textgrid))
+    intervals = None if textgrid is None else read_alignment(textgrid).intervals
     return {
         "decode": lambda: decode(utterance.path),
         "mix, resample, filter, trim, loudness": lambda: prepare_speech(samples_NC, rate, config.audio),
-        "alignment": lambda: None if textgrid is None else read_phone_intervals(textgrid),
+        "alignment": lambda: None if textgrid is None else read_alignment(textgrid),
         "values of the utterance": lambda: utterance_features(speech, analysis, intervals, config),
         WHOLE_PATH: lambda: encode(utterance, root, config),
     }

@@ -13,8 +13,9 @@ import pytest
 from accent.audio.prepare import AudioConfig, Speech, load_speech, prepare_speech
 from accent.features.config import FeatureConfig
 from accent.features.extract import BACKENDS, Features, extract
-from accent.features.phones import OUTSIDE, read_phone_intervals
+from accent.features.phones import OUTSIDE
 from accent.features.schema import COLUMNS, FAMILIES, N_COLUMNS, column_index, family_slices
+from accent.features.textgrid import read_alignment
 from accent.features.utterance import UTTERANCE_COLUMNS
 from accent.grid import HOP
 from tests.support.synthesis import RATE, noise, vowel
@@ -31,7 +32,7 @@ def config(request: pytest.FixtureRequest) -> FeatureConfig:
 @pytest.fixture(scope="module")
 def recording(saa: Path) -> tuple[Speech, Intervals]:
     speech = load_speech(saa / "SPA071" / "wav" / "arctic_a0001.wav", AudioConfig())
-    return speech, read_phone_intervals(saa / "SPA071" / "textgrid" / "arctic_a0001.TextGrid")
+    return speech, read_alignment(saa / "SPA071" / "textgrid" / "arctic_a0001.TextGrid").intervals
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Embedding a file, a folder or a shard set: what is in the archive, and what is refused."""
 
 import io
+import os
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from rich.console import Console
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.inference.embedder import AccentEmbedder, save_model
+from launch.extraction import sound_features
 from launch.extraction.embed import embed_input
 from shards import FeatureProcessor
 from shards.corpora.corpus import CorpusConfig
@@ -57,7 +59,7 @@ def test_a_folder_is_searched_at_any_depth_and_the_rest_goes_on(model, sounds, t
         assert (archive["probabilities"][row] == heard.probability_A).all()
     text = console.file.getvalue()
     assert "refused: broken.wav: not readable" in text and "refused: silent.wav: " in text
-    assert "3 embeddings of 12 numbers; 2 files refused" in text
+    assert "3 embeddings of 12 numbers; 2 refused" in text
 
 
 def test_one_file_gives_one_row(model, sounds, tmp_path):
@@ -132,3 +134,39 @@ def test_an_archive_from_before_stays_until_the_new_one_is_whole(model, sounds, 
         embed_input(model, sounds / "a.wav", output, console=quiet())
     assert output.read_bytes() == b"before"
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_name_that_is_not_utf_8_is_refused_under_an_escaped_name(model, sounds, tmp_path):
+    with open(bytes(sounds) + b"/caf\xe9.wav", "wb") as file:
+        file.write((sounds / "a.wav").read_bytes())
+    result = embed_input(model, sounds, tmp_path / "out.npz", console=quiet())
+    (sounds / os.fsdecode(b"caf\xe9.wav")).unlink()
+    assert (r"caf\xe9.wav", "its name is not UTF-8; rename it") in result.refused
+
+
+def test_an_error_that_was_not_foreseen_costs_one_file(model, sounds, tmp_path, monkeypatch):
+    load = sound_features.load_speech
+
+    def unforeseen(path, config):
+        if path.name == "a.wav":
+            raise ZeroDivisionError("division by zero")
+        return load(path, config)
+
+    monkeypatch.setattr(sound_features, "load_speech", unforeseen)
+    result = embed_input(model, sounds, tmp_path / "out.npz", console=quiet())
+    assert result.count > 0
+    assert ("a.wav", "the features could not be computed (ZeroDivisionError: division by zero)") in result.refused
+
+
+def test_a_folder_that_cannot_be_listed_is_said(model, sounds, tmp_path, monkeypatch):
+    (sounds / "locked").mkdir()
+    scandir = os.scandir
+
+    def refusing(folder):
+        if str(folder) == str(sounds / "locked"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    result = embed_input(model, sounds, tmp_path / "out.npz", console=quiet())
+    assert ("locked", "cannot be listed: Permission denied") in result.refused

@@ -109,3 +109,11 @@ def test_unknown_sex_makes_no_group():
 def test_a_shared_speaker_is_refused():
     with pytest.raises(AccentError, match="trained on, so not unseen"):
         measure(recordings(2, 3), recordings(2, 3, first=2), names(2))
+
+
+@pytest.mark.parametrize("name", [r"A$\frac B$", "$", "a_b^c$x", r"\alpha", "100 $ or 200 $"])
+def test_a_name_that_looks_like_a_formula_is_drawn_as_it_is_written(tmp_path, name):
+    training, unseen, accents = recordings(2, 2), recordings(2, 1, first=2), [name, "other"]
+    assert is_picture(draw_space(tmp_path / "space.png", training, unseen, accents))
+    assert is_picture(draw_confusion(tmp_path / "confusion.png", measure(training, unseen, accents), accents))
+    assert is_picture(draw_fusion(tmp_path / "fusion.png", {name: 0.6, "prosody": 0.4}))

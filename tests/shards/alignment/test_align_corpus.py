@@ -10,7 +10,8 @@ import soundfile
 from praatio import textgrid
 
 from accent.errors import AccentError
-from accent.features.phones import PHONES, read_phone_intervals
+from accent.features.phones import PHONES
+from accent.features.textgrid import read_alignment
 from launch import cli
 from shards.alignment.align_corpus import AlignConfig, align_corpus
 from shards.corpora import open_corpus
@@ -100,7 +101,7 @@ def test_readers_find_the_textgrids_and_keep_those_of_the_corpus(corpus, tmp_pat
     assert found.pop("F1-a0") == own
     assert len(found) == 5
     assert all(path == out / key[:2] / f"textgrid/{key[3:]}.TextGrid" for key, path in found.items())
-    labels = {label for path in found.values() for _, _, label in read_phone_intervals(path)}
+    labels = {label for path in found.values() for _, _, label in read_alignment(path).intervals}
     assert "spn" not in labels
     assert {"sil", "S", "L"} <= labels <= set(PHONES)
 

@@ -15,7 +15,8 @@ import soundfile
 from praatio import textgrid
 
 from accent.errors import AccentError
-from accent.features.phones import PHONES, read_phone_intervals
+from accent.features.phones import PHONES
+from accent.features.textgrid import read_alignment
 from shards.corpora import Corpus, open_corpus
 from shards.corpora.synthetic import demo
 from shards.corpora.synthetic.demo import ACCENTS, LANGUAGES, PROMPTS, VOICES, make_demo_corpus
@@ -119,7 +120,9 @@ def test_the_textgrids_hold_the_words_of_the_transcript_and_phones_that_start_wi
 
 
 def test_frame_phones_are_read_without_an_unknown_one(corpus: Corpus) -> None:
-    labels = Counter(label for one in corpus.utterances for _, _, label in read_phone_intervals(one.textgrid or Path()))
+    labels = Counter(
+        label for one in corpus.utterances for _, _, label in read_alignment(one.textgrid or Path()).intervals
+    )
     assert "spn" not in labels
     assert len(labels) > 30
     assert set(labels) <= set(PHONES)
@@ -133,7 +136,7 @@ def levels_by_kind(corpus: Corpus, shift_seconds: float) -> dict[str, list[float
     levels: dict[str, list[float]] = {"vowel": [], "voiceless": [], "pause": []}
     for one in corpus.utterances[::3]:
         samples_N, rate = soundfile.read(one.path)
-        for start, end, label in read_phone_intervals(one.textgrid or Path()):
+        for start, end, label in read_alignment(one.textgrid or Path()).intervals:
             kind = "vowel" if label[0] in "AEIOU" else {"sil": "pause"}.get(label, "voiceless")
             piece_N = samples_N[max(round((start + shift_seconds) * rate), 0) : round((end + shift_seconds) * rate)]
             if len(piece_N) and (kind != "voiceless" or label in ("P", "K", "S", "SH", "F", "TH")):

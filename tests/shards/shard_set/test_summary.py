@@ -2,14 +2,18 @@
 
 import io
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 
 from accent.errors import AccentError
 from accent.features.schema import COLUMNS
-from shards.shard_set.manifest import Refused
-from shards.shard_set.summary import describe, refused_table, summary, verify
+from shards.shard_set.manifest import Refused, ShardSet
+from shards.shard_set.summary import describe, doubts, refused_table, summary, verify
+from shards.writing.processor import FeatureProcessor
 from tests.support.synthetic import make_shard_set
 
 
@@ -53,3 +57,71 @@ def test_a_whole_set_verifies_and_a_flipped_bit_is_found(shard_set):
     path.write_bytes(data)
     with pytest.raises(AccentError, match=r"shard-000000\.tar"):
         verify(shard_set)
+
+
+def facts(**changes):
+    usual = {
+        "samples": 10,
+        "refused": [],
+        "accents": {"Hindi": {}, "Arabic": {}},
+        "sources": {"Hindi": {"16000 Hz WAV": 5}, "Arabic": {"16000 Hz WAV": 5}},
+        "band_ends_hz": {"Hindi": 7600, "Arabic": 7600},
+    }
+    return usual | changes
+
+
+def test_a_usual_set_raises_no_doubt():
+    assert doubts(facts()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"refused": [{"path": "a.wav", "reason": "silent"}] * 11}, "more inputs were refused (11) than used (10)"),
+        ({"accents": {"Hindi": {}}}, "only one accent is left, Hindi"),
+        (
+            {"sources": {"Hindi": {"16000 Hz WAV": 5}, "Arabic": {"44100 Hz MP3": 5}}},
+            "sampling rate or format goes with the accent",
+        ),
+        ({"band_ends_hz": {"Hindi": 3900, "Arabic": 7600}}, "bandwidth goes with the accent: Hindi ends at 3900 Hz"),
+        ({"band_ends_hz": {"Hindi": 3900, "Arabic": 7600}}, "Hindi: its sound ends at 3900 Hz, far below"),
+    ],
+)
+def test_what_makes_a_set_doubtful_is_said(changes, line):
+    assert any(one.startswith(line) for one in doubts(facts(**changes)))
+
+
+def test_doubts_are_the_last_lines_of_the_description(shard_set):
+    one_accent = replace(shard_set, manifest=replace(shard_set.manifest, sources={"Hindi": {"8000 Hz MP3": 1}}))
+    console = Console(file=io.StringIO(), width=300)
+    console.print(describe(one_accent, brief=True))
+    kinds = replace(one_accent, manifest=replace(one_accent.manifest, remarks={"its channels cancel": 3}))
+    console.print(describe(kinds))
+    assert "3 samples: its channels cancel" in console.file.getvalue()
+    assert "8000 Hz MP3 (1)" in console.file.getvalue()
+
+
+@pytest.mark.parametrize(("edge_hz", "low", "high"), [(None, 7000, 7600), (3400.0, 3200, 4600)])
+def test_the_end_of_the_band_is_measured_and_files_are_counted_by_accent(tmp_path, edge_hz, low, high):
+    generator = np.random.default_rng(0)
+    rows = ["path\tspeaker\taccent"]
+    for name in "ab":
+        noise_N = generator.normal(0, 0.1, 16_000)
+        if edge_hz is not None:
+            spectrum_F = np.fft.rfft(noise_N)
+            spectrum_F[np.fft.rfftfreq(16_000, 1 / 16_000) > edge_hz] = 0
+            noise_N = np.fft.irfft(spectrum_F)
+        soundfile.write(tmp_path / f"{name}.flac", noise_N, 16_000)
+        rows.append(f"{name}.flac\t{name}\tX")
+    (tmp_path / "t.tsv").write_text("\n".join(rows))
+    found = summary(FeatureProcessor(tmp_path / "t.tsv", tmp_path / "shards", workers=1).process_dataset())
+    assert low <= found["band_ends_hz"]["X"] <= high
+    assert found["sources"] == {"X": {"16000 Hz FLAC": 2}}
+
+
+@pytest.mark.parametrize("name", ["speakers.tsv", "validated.tsv", "A/wav/a.wav"])
+def test_a_raw_corpus_is_told_from_a_shard_set(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(AccentError, match="a corpus, not a shard set; make one of it: accent featurize"):
+        ShardSet.open(tmp_path)

@@ -22,8 +22,9 @@ from accent.audio.prepare import load_speech
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import extract
-from accent.features.phones import PHONES, read_phone_intervals
+from accent.features.phones import PHONES
 from accent.features.schema import N_COLUMNS
+from accent.features.textgrid import read_alignment
 from shards.corpora.corpus import CorpusConfig
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.summary import refused_table, verify
@@ -79,7 +80,7 @@ def test_webdataset_reads_what_feature_extraction_gives(made, corpus):
     for speaker, key, sex in (("ARA004", "ARA004-arctic_a0002", "male"), ("ENG036", "ENG036-arctic_a0001", "male")):
         path = corpus / speaker / "wav" / f"{key.partition('-')[2]}.wav"
         textgrid = corpus / speaker / "textgrid" / f"{path.stem}.TextGrid"
-        intervals = read_phone_intervals(textgrid) if textgrid.exists() else None
+        intervals = read_alignment(textgrid).intervals if textgrid.exists() else None
         features = extract(load_speech(path, config.audio), config, intervals, sex)
         np.testing.assert_array_equal(samples[key]["frames.npy"], features.frames_TD.astype(np.float16))
         assert ("phones.npy" in samples[key]) == (intervals is not None)
@@ -316,3 +317,28 @@ def test_refusals_are_in_the_manifest_and_the_first_are_shown_with_their_reasons
     console.print(refused_table(shard_set.manifest.refused))
     shown = console.file.getvalue()
     assert "22 inputs refused" in shown and "B/wav/x00.wav" in shown and "B/wav/x21.wav" not in shown
+
+
+def test_an_error_that_was_not_foreseen_refuses_its_input_alone(corpus, monkeypatch):
+    from shards.writing import encode as module
+
+    def unforeseen(*_, **__):
+        raise ZeroDivisionError("division\nby zero")
+
+    monkeypatch.setattr(module, "extract", unforeseen)
+    (utterance, *_) = featurize.open_corpus(corpus, CorpusConfig()).utterances
+    result = module.encode(utterance, corpus, FeatureConfig())
+    assert isinstance(result, module.Refused)
+    assert result.reason == "the features could not be computed (ZeroDivisionError: division by zero)"
+
+
+def test_an_unreadable_textgrid_costs_the_phones_alone_and_is_named(corpus, tmp_path):
+    sound = tmp_path / "a.wav"
+    shutil.copyfile(corpus / "ARA004" / "wav" / "arctic_a0001.wav", sound)
+    (tmp_path / "a.TextGrid").write_text("nonsense")
+    (tmp_path / "t.tsv").write_text("path\tspeaker\taccent\ttextgrid\na.wav\tA\tX\ta.TextGrid\n")
+    shard_set = FeatureProcessor(tmp_path / "t.tsv", tmp_path / "out", CONFIG, workers=1).process_dataset()
+    assert len(shard_set) == 1 and (shard_set.index["phones_offset"] == -1).all()
+    ((remark, count),) = shard_set.manifest.remarks.items()
+    assert remark.startswith("a.TextGrid: not readable as a TextGrid") and remark.endswith("kept without phones")
+    assert count == 1

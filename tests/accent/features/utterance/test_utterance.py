@@ -14,13 +14,13 @@ from scipy.spatial import ConvexHull, QhullError
 from accent.audio.prepare import AudioConfig, Speech, load_speech, prepare_speech
 from accent.features.config import FeatureConfig
 from accent.features.extract import extract
-from accent.features.phones import read_phone_intervals
 from accent.features.reference.cepstrum import smoothed_cepstral_peak
 from accent.features.reference.harmonicity import harmonicity
 from accent.features.reference.pitch import smooth_intensity, track_pitch
 from accent.features.reference.pulses import glottal_pulses
 from accent.features.reference.voice_report import voice_report
 from accent.features.schema import column_index
+from accent.features.textgrid import read_alignment
 from accent.features.utterance import ALIGNMENT_COLUMNS, UTTERANCE_COLUMNS
 from accent.features.utterance.delivery import delivery, quantiles, syllable_nuclei
 from accent.features.utterance.fricatives import FRICATIVE_COLUMNS, fricative_moments, spectral_moments
@@ -58,7 +58,7 @@ def test_columns_are_unique_and_all_have_a_value(saa: Path) -> None:
     path = recordings(saa)[0]
     config = FeatureConfig()
     speech = load_speech(path, config.audio)
-    intervals = read_phone_intervals(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid")
+    intervals = read_alignment(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid").intervals
     assert len(set(UTTERANCE_COLUMNS)) == len(UTTERANCE_COLUMNS)
     for features in (extract(speech, config, intervals), extract(speech, config)):
         assert tuple(features.utterance) == UTTERANCE_COLUMNS
@@ -70,7 +70,7 @@ def test_alignment_changes_only_what_needs_phones(saa: Path) -> None:
     path = recordings(saa)[1]
     config = FeatureConfig()
     speech = load_speech(path, config.audio)
-    aligned = extract(speech, config, read_phone_intervals(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid"))
+    aligned = extract(speech, config, read_alignment(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid").intervals)
     unaligned = extract(speech, config)
     for column in UTTERANCE_COLUMNS:
         if column in ALIGNMENT_COLUMNS:
@@ -85,7 +85,7 @@ def test_alignment_changes_only_what_needs_phones(saa: Path) -> None:
 def test_values_of_real_speech_are_those_of_speech(saa: Path) -> None:
     config = FeatureConfig()
     for path in recordings(saa):
-        intervals = read_phone_intervals(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid")
+        intervals = read_alignment(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid").intervals
         values = extract(load_speech(path, config.audio), config, intervals).utterance
         assert 70 < values["f0_median_hz"] < 300
         assert 1 < values["f0_range_semitones"] < 40
@@ -396,7 +396,7 @@ def test_cost_of_the_whole_reference_backend_is_printed_and_bounded(saa: Path) -
     path = recordings(saa)[2]
     config = FeatureConfig()
     speech = load_speech(path, config.audio)
-    intervals = read_phone_intervals(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid")
+    intervals = read_alignment(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid").intervals
     frames_TD = extract(speech, config, intervals).frames_TD
     assert np.isfinite(frames_TD[:, column_index("intensity_db")]).all()
     start = time.process_time()
