@@ -32,15 +32,26 @@ def text_of(readme: Path) -> str:
     return (REPOSITORY / readme).read_text(encoding="utf-8")
 
 
+def split_blocks(text: str) -> tuple[str, str]:
+    """Return the prose of a page and its indented blocks; fenced Python is in neither."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    prose, blocks, inside, before = [], [], False, ""
+    for line in text.splitlines():
+        # Four spaces after an empty line begin a block; elsewhere they continue an item of a list.
+        inside = line.startswith("    ") and (inside or not before) or (inside and not line)
+        (blocks if inside else prose).append(line)
+        before = line
+    return "\n".join(prose), "\n".join(blocks)
+
+
 def code_spans(text: str) -> list[str]:
-    """Return the inline code of a page, without its blocks."""
-    prose = re.sub(r"^(?:    .*|```.*?^```)$", "", text, flags=re.M | re.S)
-    return re.findall(r"`([^`\n]+)`", prose)
+    """Return the inline code of a page."""
+    return re.findall(r"`([^`\n]+)`", split_blocks(text)[0])
 
 
 def shell_lines(text: str) -> list[str]:
     """Return the commands of a page: of its indented blocks, whole again where they are broken, and of its tables."""
-    block = re.sub(r"\\\n\s*", " ", "\n".join(line for line in text.splitlines() if line.startswith("    ")))
+    block = re.sub(r"\\\n\s*", " ", split_blocks(text)[1])
     commands = [line.strip() for line in block.splitlines()] + code_spans(text)
     programs = r"(?:\w+=\S+ )*(?:accent|accelerate|python|pytest|make|\S*/pytest|sbatch) "
     return [line for line in commands if re.match(programs, line)]
@@ -91,8 +102,8 @@ def test_every_file_it_names_exists(readme):
     named = re.compile(r"[\w./-]+\.(?:py|yaml|sbatch|cfg|png)|(?:accent|shards|launch|configs|tests)/[\w/]+/?")
     files = {span for span in code_spans(text_of(readme)) if named.fullmatch(span)}
     files |= set(re.findall(r"\b(?:configs|tests)/[\w/]+\.(?:yaml|sbatch|py)\b", text_of(readme)))
-    # What a run, a corpus or a user has; it lies in no folder of the repository.
-    files -= {"config.yaml", "mine.yaml"}
+    # config.yaml lies in the folder of a run, NAME stands for the reader's own.
+    files = {name for name in files if name != "config.yaml" and "NAME" not in name}
     bases = (REPOSITORY / readme.parent, REPOSITORY)
     assert [name for name in sorted(files) if not any((base / name).exists() for base in bases)] == []
 
@@ -125,8 +136,8 @@ def test_every_command_it_shows_exists_with_its_options(readme):
         if words[0] != "accent" or words[1].startswith("--"):
             continue
         command, rest = tree, words[1:]
-        while hasattr(command, "commands"):
-            assert rest and rest[0] in command.commands, f"{line}: no command '{' '.join(words[1:2])}'"
+        while hasattr(command, "commands") and not rest[0].isupper():
+            assert rest[0] in command.commands, f"{line}: no command '{' '.join(words[1:2])}'"
             command, rest = command.commands[rest[0]], rest[1:]
         options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
         unknown = [word for word in rest if word.startswith("-") and word.split("=")[0] not in options]
@@ -151,7 +162,7 @@ def test_every_module_program_and_test_it_runs_exists(readme):
 def test_every_configuration_it_trains_or_featurizes_with_loads(readme):
     for line in shell_lines(text_of(readme)):
         words = words_of(line)
-        overrides = [word for word in words if re.match(r"[a-z_.]+=", word)]
+        overrides = [re.sub(r"\$\w+", "0", word) for word in words if re.match(r"[a-z_.]+=", word)]
         if "launch.train" in words:
             (name,) = words[words.index("launch.train") + 1 :][:1] or ("",)
             if name.startswith("configs/"):
