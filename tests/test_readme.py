@@ -1,8 +1,12 @@
 """The READMEs name only what is there, and every room has one that names all of its files."""
 
 import importlib.util
+import itertools
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,11 +21,11 @@ from shards.writing.processor import FeaturizeConfig
 from tests.conftest import REPOSITORY
 
 PACKAGES = ("accent", "shards", "launch")
-READMES = sorted(
-    path.relative_to(REPOSITORY)
-    for top in (*PACKAGES, "configs", "tests")
-    for path in (REPOSITORY / top).rglob("README.md")
-) + [Path("README.md")]
+ROOMS = (*PACKAGES, "configs", "tests")
+READMES = [
+    Path("README.md"),
+    *sorted(path.relative_to(REPOSITORY) for room in ROOMS for path in (REPOSITORY / room).rglob("README.md")),
+]
 MOST_LINES = 120
 """Two screens for the top README, one page for a room's."""
 
@@ -38,7 +42,7 @@ def split_blocks(text: str) -> tuple[str, str]:
     prose, blocks, inside, before = [], [], False, ""
     for line in text.splitlines():
         # Four spaces after an empty line begin a block; elsewhere they continue an item of a list.
-        inside = line.startswith("    ") and (inside or not before) or (inside and not line)
+        inside = (line.startswith("    ") and (inside or not before)) or (inside and not line)
         (blocks if inside else prose).append(line)
         before = line
     return "\n".join(prose), "\n".join(blocks)
@@ -77,7 +81,7 @@ def modules_of(room: Path) -> list[Path]:
 
 
 def test_every_room_has_a_readme():
-    rooms = [REPOSITORY / name for name in (*PACKAGES, "configs", "tests")]
+    rooms = [REPOSITORY / name for name in ROOMS]
     rooms += [path.parent for package in PACKAGES for path in (REPOSITORY / package).glob("*/__init__.py")]
     assert len(rooms) > 20
     assert [str(room.relative_to(REPOSITORY)) for room in rooms if not (room / "README.md").exists()] == []
@@ -151,7 +155,7 @@ def test_every_module_program_and_test_it_runs_exists(readme):
         words = words_of(line)
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", makefile, re.M), line
-        for module in (after for word, after in zip(words, words[1:], strict=False) if word == "-m"):
+        for module in (after for word, after in itertools.pairwise(words) if word == "-m"):
             if not words[0].endswith("pytest"):
                 assert importlib.util.find_spec(module) is not None, line
         for path in (word.split("::")[0] for word in words if word.startswith("tests/")):
@@ -199,3 +203,20 @@ def test_everything_its_python_imports_and_calls_is_there(block):
         assert hasattr(names[owner], attribute), f"{owner}.{attribute}"
     for attribute in re.findall(r"AccentEmbedder\.load\(.*?\)\.(\w+)\(", block):
         assert hasattr(names["AccentEmbedder"], attribute), attribute
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_walk_through_runs_as_written(tmp_path):
+    section = text_of(Path("launch/README.md")).split("## A walk-through")[1].split("\n## ")[0]
+    lines = [line for line in shell_lines(section) if not line.startswith("accent COMMAND")]
+    assert len(lines) > 5
+    programs = {"accent": [sys.executable, "-m", "launch.cli"], "python": [sys.executable]}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    for line in lines:
+        program, *rest = words_of(line)
+        done = subprocess.run(
+            [*programs[program], *rest], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900
+        )
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+    assert (tmp_path / "embeddings.csv").stat().st_size > 1000
