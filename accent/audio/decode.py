@@ -39,7 +39,7 @@ def decode(path: Path, max_seconds: float = math.inf) -> tuple[np.ndarray, int, 
 
     A file that holds fewer samples than its header promises is refused: the rest of the utterance is missing, and the
     transcript and the alignment no longer fit.  Where no length is promised (OGG, a streamed FLAC, an MP3 without a
-    Xing frame, a WAV whose writer was killed), what is there is read.
+    Xing frame, a WAV whose writer was killed), the file is read to its end.
 
     Args:
         path: the sound file.

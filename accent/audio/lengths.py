@@ -1,4 +1,4 @@
-"""What a sound file promises about its own length, where libsndfile takes an estimate or a gap in the header for one.
+"""What a sound file promises about its own length, where libsndfile mistakes an estimate or a gap for a promise.
 
 A WAV whose recorder was killed has no size in its header, or one that nobody corrected; an MP3 without a Xing, Info or
 VBRI frame has no length at all, and libsndfile guesses one from the first frame's bit rate; a streamed FLAC says 0.
@@ -14,9 +14,9 @@ from pathlib import Path
 import soundfile
 
 STREAMING_BYTES = 0x7FFFF000
-"""From here on a WAV header's size is the streaming writer's way of saying `not known`."""
+"""Sizes in a WAV header from here on mean `not known`: streaming writers put them there."""
 STREAMING_SAMPLES = 2**62
-"""From here on libsndfile's number of samples means that the file does not say how many it has."""
+"""Numbers of samples from here on, as libsndfile reports them, mean that the file does not give one."""
 MISSING_SECONDS = 0.1
 """A WAV or AIFF may lack less than this at its end: a killed recorder's header runs ahead of its sound."""
 _MP3_FRAME = {True: 1152, False: 576}

@@ -22,7 +22,7 @@ from accent.dsp.lanes import LANES, load, store
 SHORTEST = 4
 """Points of the shortest transform."""
 POINTS_IN_CACHE = 256
-"""So many points are worked on to the end before the next ones are: 32 KB."""
+"""Points that are transformed to the end before the next ones begin: 32 KB."""
 POINT = 2 * LANES
 """Numbers of one point: eight real parts, then eight imaginary ones."""
 ROOT = float(np.sqrt(0.5))

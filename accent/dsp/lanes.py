@@ -1,9 +1,9 @@
 """Eight numbers side by side: a type for kernels that work on eight frames at once, one in each lane.
 
 numba leaves it to LLVM whether a loop uses wide registers, and LLVM declines where it cannot tell arrays apart.  A
-value of this type is a vector of LLVM's own: one register of AVX-512, two of AVX2.  It can be added, subtracted and
-multiplied, lane by lane, by its like or by a number.  All lanes go through the same operations, so a frame's result
-depends neither on its lane nor on the other frames.
+value of this type is a vector of LLVM's own: one register of AVX-512, two of AVX2.  Lanes are added, subtracted
+and multiplied one by one, with another vector or with a number.  All lanes go through the same operations, so a
+frame's result depends neither on its lane nor on the other frames.
 
 The functions are for kernels only, read and write arrays of float64 in C order of any shape, by the number of the
 element, and check no bounds.
@@ -60,7 +60,7 @@ def _same_in_all(builder: Any, number: Any) -> Any:
 
 
 def _register(function: Any, instruction: str) -> None:
-    """Teach numba what an operator does to lanes."""
+    """Register an operator on lanes with numba."""
 
     def by_lanes(_context: Any, builder: Any, _signature: Any, operands: Any) -> Any:
         return getattr(builder, instruction)(*operands)
@@ -152,7 +152,7 @@ def store_rows(_typing: Any, array: Any, element: Any, stride: Any, rows: Any) -
 
 @intrinsic
 def transposed(_typing: Any, rows: Any) -> Any:
-    """Turn eight rows of eight lanes about: row r's lane l becomes row l's lane r."""
+    """Transpose eight rows of eight lanes: row r's lane l becomes row l's lane r."""
     if rows != ROWS_TYPE:
         return None
     half = LANES // 2

@@ -29,7 +29,7 @@ SLACK = 0.01
 def positive_maxima(correlation_L: np.ndarray, shortest: int, longest: int, lag_K: np.ndarray) -> int:
     """List the whole lags where an autocorrelation is positive and has a maximum.
 
-    A maximum is higher than the lag before and no lower than the one behind.
+    A maximum is higher than the value at the lag before and no lower than that at the lag after.
 
     Args:
         correlation_L: a row of `normalised_autocorrelation`.

@@ -5,11 +5,11 @@ is, is one of them.  All factors are improved together by Newton's method on "th
 polynomial": the method of Durand and Kerner with quadratics in the place of single roots.  It needs no complex numbers
 and a fifth of the multiplications, and finds two real roots as easily as a conjugate pair.
 
-Frames are worked on side by side, `SIDE_BY_SIDE` of them, so that one instruction serves several.  Each begins at the
-same place and stops when it has converged itself, so what a frame gets does not depend on its neighbours.
+`SIDE_BY_SIDE` frames are computed together, so that one instruction serves several.  Each frame begins at the same
+place and stops when it has converged, so its result does not depend on its neighbours.
 
 The factors found are multiplied and compared with the polynomial; where they differ, LAPACK's eigenvalues of the
-companion matrix take their place.  Nothing here can run for ever.
+companion matrix take their place.  The number of rounds is bounded.
 
 Cost: 0.3 us a polynomial of degree 10; 30 us where LAPACK is needed.
 

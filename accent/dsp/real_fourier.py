@@ -34,7 +34,7 @@ from accent.dsp.lanes import LANES, aligned_empty, load, load_rows, store, store
 
 
 def points_for(n_samples: int) -> int:
-    """Return the points of a transform of so many real samples: the next power of two that there is one of."""
+    """Return the points of the transform for this many real samples: a power of two that `transform` knows."""
     return max(4 * SHORTEST, 1 << (n_samples - 1).bit_length())
 
 

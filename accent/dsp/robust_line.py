@@ -1,4 +1,4 @@
-"""A straight line through ordinates at equal steps that outliers do not pull: Theil's method on some of the pairs.
+"""A straight line through ordinates at equal steps, robust against outliers: Theil's method on some of the pairs.
 
 A fit is two exact medians.  Each is found without sorting or moving anything: values are counted below two thresholds
 that close in on the median.  A count is one pass without branches, several values at a time, and five of them cost less

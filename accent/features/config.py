@@ -1,4 +1,4 @@
-"""All numbers that decide what the features are; its fingerprint names a shard set's features.
+"""Every number that decides what the features are; the configuration's fingerprint names a shard set's features.
 
 The defaults are Praat's where Praat has one.  Cost: none.
 """

@@ -1,4 +1,4 @@
-"""What the measures are, apart from who computes them: the numbers that both backends share.  Cost: none.
+"""The definitions of the measures: the numbers that both backends share.  Cost: none.
 
 Shape legend: T frames of 10 ms.
 """

@@ -45,7 +45,7 @@ def find_backend(name: str) -> Backend:
 
 
 def prepare_backend(config: FeatureConfig) -> None:
-    """Compile and load all that `extract` needs, by extracting a short synthetic sound.
+    """Compile and load every kernel that `extract` needs, by extracting a short synthetic sound.
 
     Costs half a minute where no compiled kernels are kept on disk, else about a second.  Call it before you
     start several processes, so that they find the kernels on disk.

@@ -1,9 +1,9 @@
-"""Additive angular margin (AAM, ArcFace): the accent must win although its angle is counted as larger than it is.
+"""Additive angular margin (AAM, ArcFace): cross-entropy after the true accent's angle is enlarged by a margin.
 
     cross-entropy of  s cos(theta_y + m)  for the accent y,  s cos(theta_j)  for the others
 
-Where theta_y + m goes beyond pi, the cosine would rise again and reward the worst; there s (cos(theta_y) - m sin(m))
-stands instead, which keeps falling.
+Where theta_y + m exceeds pi, the cosine would rise again and reward the worst rows; s (cos(theta_y) - m sin(m)), which
+keeps falling, takes its place there.
 
 Source: Deng et al. 2019, "ArcFace: additive angular margin loss for deep face recognition", and the authors' code for
 the angles beyond pi.  Cost: B x A.

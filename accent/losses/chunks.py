@@ -1,4 +1,4 @@
-"""What the losses need of encoded rows, small enough to keep: nothing here is as long as an utterance.
+"""The part of the encoder's output that the losses need: nothing in it is as long as an utterance.
 
 The reconstruction of every frame, the largest thing an encoder returns, is reduced at once to a sum a family.  A batch
 that does not fit in memory can therefore be encoded in chunks, each recomputed in backward:

@@ -1,4 +1,4 @@
-"""Circle loss of the accent head: each cosine pulls the harder, the farther it is from where it should be.
+"""Circle loss of the accent head: a cosine weighs more the farther it is from its target.
 
     log(1 + sum_j exp(s (a_j (c_j - m) - a_y (c_y - (1 - m))))),   a_y = max(0, 1 + m - c_y),  a_j = max(0, c_j + m)
 

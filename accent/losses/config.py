@@ -41,7 +41,7 @@ class LossConfig:
     label_smoothing: float = 0.0
     """Share of the target probability that `softmax` and `aam` spread evenly over all accents."""
     tile: int = field(default=4096, metadata={"resumable": True})
-    """Keys that a rank's rows are compared with at a time: tables of more than rows x tile entries are never made."""
+    """Keys that a rank's rows are compared with at a time: no table has more than rows x tile entries."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values, each in one sentence that begins with the key."""

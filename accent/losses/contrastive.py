@@ -4,7 +4,7 @@
 
 Source: Khosla et al. 2020, "Supervised contrastive learning", NeurIPS: the form L_out, with the mean outside the
 logarithm.  Cost: rows of this rank x rows of all ranks x E multiplications, three times with the gradient; memory for
-some tables of rows x tile, see `blocks`.
+some tables of rows x tile, see `pair_blocks`.
 
 Shapes: B anchors (all of this rank, or a block of them), N keys, E embedding.
 """

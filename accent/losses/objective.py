@@ -32,7 +32,7 @@ from accent.model.layers import full_precision
 class AccentObjective(nn.Module):
     """All losses of a batch; owns the temperature, so it belongs inside the module that is wrapped for training.
 
-    `log_temperature` has shape [1] and wants no weight decay.
+    `log_temperature` has shape [1] and must not be decayed.
 
     Args:
         config: weights and settings.
@@ -53,8 +53,8 @@ class AccentObjective(nn.Module):
     def temperature(self) -> Tensor:
         """Return the temperature, shape [1], within the configured limits.
 
-        Its gradient passes the limits as if they were not there: cut off, a parameter that once left them would never
-        come back.
+        Its gradient ignores the limits: a clamp has no gradient beyond them, so a parameter that left them would never
+        return.
         """
         low, high = math.log(self.config.temperature_min), math.log(self.config.temperature_max)
         free = full_precision(self.log_temperature)

@@ -4,8 +4,8 @@ A block's table of comparisons has at most rows x tile entries, whatever the num
 of keys, so that an anchor sees all its keys at once and a loss is written as it is defined: no running maximum, and
 keys can be sorted.
 
-The gradient of a sum is the sum of the gradients, and what comes from above is one number.  So each block's gradient is
-taken while its table is at hand, the table is dropped, and backward only scales: nothing is computed twice.
+The gradient of a sum is the sum of the gradients, and the gradient of the output is one number.  So each block's
+gradient is taken while its table exists, then the table is dropped, and backward only scales.
 
 Cost: rows x tile entries, some times over, while a block is at work; from forward to backward only the gradients, which
 are as large as the embeddings.

@@ -44,6 +44,6 @@ def reconstruction_loss(
             prediction_BTD, torch.where(mask_BTD, target_BTD, 0.0).to(prediction_BTD.dtype), reduction="none"
         )
         sum_D = torch.where(mask_BTD, error_BTD, 0.0).sum(dim=(0, 1))
-        # A product with ownership, not index_add: that one's order of summing on a GPU changes from run to run.
+        # A product with a 0/1 matrix: on a GPU, index_add sums in another order from run to run.
         ownership_FD = (family_D == torch.arange(families, device=family_D.device)[:, None]).to(sum_D.dtype)
         return RowLoss(ownership_FD @ sum_D, ownership_FD @ mask_BTD.sum(dim=(0, 1)).to(sum_D.dtype))

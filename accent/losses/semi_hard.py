@@ -1,14 +1,14 @@
-"""Semi-hard triplet loss: each utterance of the accent is to be nearer than the next one beyond it of another accent.
+"""Semi-hard triplet loss: each positive must be nearer to the anchor than the nearest negative beyond it.
 
     loss(i, p) = max(0, |z_i - z_p|^2 - |z_i - z_n|^2 + margin),   n the nearest negative with |z_i - z_n| > |z_i - z_p|
 
-for every positive p of every anchor i.  Where no negative is farther than the positive, n is the farthest negative: the
-least hard of those on the wrong side, as implementations of this loss commonly have it.  Between unit vectors the
+for every positive p of every anchor i.  Where no negative is farther than the positive, n is the farthest negative, as
+in most implementations of this loss.  Between unit vectors the
 squared distance is 2 - 2 cos, so all is linear in cosines.
 
 Source: Schroff, Kalenichenko and Philbin 2015, "FaceNet: a unified embedding for face recognition and clustering".
 Cost: rows of this rank x rows of all ranks x E multiplications, three times with the gradient, and a sort of each
-anchor's keys; memory for some tables of rows x tile, see `blocks`.
+anchor's keys; memory for some tables of rows x tile, see `pair_blocks`.
 
 Shapes: B anchors (all of this rank, or a block of them), N keys, E embedding.
 """

@@ -1,4 +1,4 @@
-"""Batch-hard triplet loss: the farthest utterance of the accent is to be nearer than the nearest one of another.
+"""Batch-hard triplet loss: the farthest positive must be nearer to the anchor than the nearest negative.
 
     loss(i) = max(0, |z_i - z_p| - |z_i - z_n| + margin),   p the farthest positive, n the nearest negative
 

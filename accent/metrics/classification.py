@@ -1,4 +1,4 @@
-"""The accent of speakers never heard before, told by classifiers fitted on the training speakers' embeddings.
+"""Classify the accent of unseen speakers, with classifiers fitted on the training speakers' embeddings.
 
 Shapes: M training utterances, N tested utterances, E embedding, A accents, S tested speakers, R resamples.  Accents are
 integers 0..A-1.  Cost: the linear probe dominates, about 10 s for 20,000 embeddings of 256; the rest is below a second.

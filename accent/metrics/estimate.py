@@ -1,4 +1,4 @@
-"""One figure of an evaluation with what it must be read beside, and the drawing of speakers behind its interval.
+"""A measured value with its interval, chance level and majority answer; and the draws of speakers behind intervals.
 
 Shapes: N utterances, E embedding, S speakers, R resamples.  Cost: a bootstrap of 2,000 draws takes milliseconds.
 """

@@ -1,4 +1,4 @@
-"""How much of the speaker is left in an accent embedding: a fresh probe that must tell speakers of one accent apart.
+"""How much of the speaker is left in an accent embedding: how well a new probe tells speakers of one accent apart.
 
 Shapes: N utterances, E embedding.  Cost: five small logistic regressions an accent, seconds.
 """

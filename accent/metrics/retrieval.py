@@ -1,4 +1,4 @@
-"""How the space is ordered: are a recording's nearest other speakers of its own accent, and do accents form clusters?
+"""How the space is ordered: do a recording's nearest other speakers have its accent, and do accents form clusters?
 
 Shapes: N queries, M references, E embedding, n queries of a block.  Cost: a sort of each query's references; 2,000
 queries against 2,000 references take about half a second.

@@ -1,8 +1,8 @@
 """A speaker classifier behind a reversed gradient: it learns to tell speakers, the embedding learns to hide them.
 
-A speaker has one accent, so whoever hides the speaker among all others hides the accent with him.  Therefore each
-recording's speaker is told only from the training speakers of the same accent: what is unlearnt is what differs between
-voices within an accent.  An accent with one speaker contributes nothing.
+A speaker has one accent, so hiding the speaker among all speakers would hide the accent too.  Therefore a recording's
+speaker is only told from the training speakers of the same accent, and only differences between voices within an accent
+are unlearnt.  An accent with one speaker contributes nothing.
 
 Source: Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation", ICML 2015, for the reversal and its
 ramp.

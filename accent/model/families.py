@@ -72,7 +72,7 @@ def with_slopes(values_BTD: Tensor, counted: Tensor, orders: int) -> Tensor:
 
     Args:
         values_BTD: normalised values.
-        counted: true where a value is defined, `[B, T]` or `[B, T, D]`; the others have no slope and no say in one.
+        counted: true where a value is defined, `[B, T]` or `[B, T, D]`; the others have no slope and enter none.
         orders: how many times; 0 returns the values as they are.
 
     Returns:

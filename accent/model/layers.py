@@ -99,7 +99,7 @@ def slopes(x_BTC: Tensor, counted: Tensor, reach: int = 4) -> Tensor:
     A straight line is fitted by least squares to the values that count within `reach` of each frame.  Where all of them
     count this is `torchaudio.functional.compute_deltas` with a window of 2 reach + 1 frames.  At an edge and beside a
     gap it is still a fit to what is there: the slope of a ramp is exact up to its ends, and neither padding nor an
-    undefined value has a say, where repeating the last value would pull the slope towards zero.  Cost: five sums over
+    undefined value counts, where repeating the last value would pull the slope towards zero.  Cost: five sums over
     the window, three of them of the mask, which are cheap where it is the same for all columns.
 
     Args:

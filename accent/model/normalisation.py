@@ -12,8 +12,8 @@ F0 is not divided by the voice's own deviation but by the mean one of the traini
 semitones, is part of an accent; how high it lies is not.
 
 A voice of which little was heard is measured against the training speakers instead, column by column: of `count`
-defined frames, the voice's own mean and variance weigh min(1, count / OWN_FRAMES) and the corpus's the rest.  So from
-one second of defined frames on nothing but the voice itself has a say, and a constant added to a column, or a factor,
+defined frames, the voice's own mean and variance weigh min(1, count / OWN_FRAMES) and the corpus's the rest.  From
+one second of defined frames on, only the voice's own statistics count, so a constant added to a column, or a factor,
 cancels exactly.
 
 No accent label is needed for a voice's statistics, so a test speaker may have them too; they are no part of the
@@ -36,7 +36,7 @@ from accent.model.config import Mode
 from accent.model.layers import full_precision
 
 LIMIT = 10.0
-"""Standard deviations from the mean at which a value is cut off: a gross tracking error must not rule the gradient."""
+"""Standard deviations from the mean at which a value is cut off: a tracking error must not dominate the gradient."""
 OWN_FRAMES = 100
 """Defined frames of a column from which on a voice's own statistics are used alone."""
 LEAST_SPREAD = 0.05

@@ -54,8 +54,8 @@ class AttentiveStatistics(nn.Module):
 class EmbeddingProjection(nn.Module):
     """Each kind of statistics to mean 0 and variance 1 over its channels, then a linear map to unit length.
 
-    Deviations are all positive and much alike: as they come, they add the same to every embedding, and training begins
-    with all of them within a few degrees.  Everything is in float32 or better.
+    Deviations are positive and similar.  Without normalisation they add the same vector to every embedding, and
+    training begins with all embeddings within a few degrees.  Everything is in float32 or better.
     """
 
     def __init__(self, kinds: int, channels: int, embedding_dim: int) -> None:

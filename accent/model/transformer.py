@@ -17,7 +17,7 @@ from accent.model.layers import zero_padding
 def keys_to_attend(valid_BU: Tensor) -> Tensor:
     """Return which positions attention or pooling may weigh: the valid ones, or all of them in a row that has none.
 
-    A softmax over nothing is NaN; a row without a valid position is to give finite numbers that nobody reads.
+    A softmax over nothing is NaN; a row without a valid position must give finite numbers, which nobody reads.
     """
     return valid_BU | ~valid_BU.any(dim=1, keepdim=True)
 

@@ -1,6 +1,6 @@
 """Jitter and shimmer: how much neighbouring periods, and their amplitudes, differ.
 
-All measures are one.  There is a sequence of values (periods, or amplitudes); each is compared with its neighbour
+Every measure has the same form.  Each value of a sequence (periods, or amplitudes) is compared with its neighbour
 (local), or with the mean of the three or five values about it (rap and apq3, ppq5 and apq5); the mean of these
 differences is divided by the mean value.  Where two values in a row are too unequal or too far apart to be neighbours,
 no comparison reaches across.

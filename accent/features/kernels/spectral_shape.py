@@ -1,6 +1,6 @@
 """What is measured in one spectrum: where it lies, how flat it is, how far peaks stand out; and two levels in time.
 
-The kernels read a block of frames that lies on its side: `[F, B]`, one bin of all frames side by side.  A sum over the
+The kernels read a transposed block of frames: `[F, B]`, one bin of all frames side by side.  A sum over the
 bins runs over all frames at once, in wide registers, in the order in which it is written: a frame's values depend
 neither on the others nor on its place among them.
 

@@ -28,7 +28,7 @@ def formant_frames(unfiltered_N: np.ndarray, config: FeatureConfig, sex: str | N
 
     Returns:
         `[T, 8]` float64 Hz, F1..F4 then B1..B4; NaN where there is no such formant and in digital silence.
-        In the noise of a pause Praat finds resonances too: they are kept, and wide bandwidths tell them.
+        In the noise of a pause Praat finds resonances too: they are kept, and their bandwidths are wide.
 
     Source: Praat manual, "Sound: To Formant (burg)..."; Childers (1978), Modern spectrum analysis, pp. 252-255.
     """
