@@ -1,0 +1,141 @@
+"""From a speaker's sums to one vector of unit length.
+
+Every cell of every view is compared with what the training speakers do there, shrunk towards them where little was
+heard: (sum - count x mean) / (count + prior).  Entries are brought to the spread of the training speakers, cut off
+softly, and weighed by how much of that spread lies between accents.  Views are weighed by learned fusion weights and
+mapped together to a few hundred principal directions of the training speakers; a linear map, the only part with many
+learned weights, leads from there to the embedding.  A cell of which nothing was heard adds nothing.
+
+What is measured (means, spreads, weights of the entries, directions) is measured once, on training speakers, before
+training begins: `accent.model.phonetic.measure`.
+
+Cost: about 60,000 entries x 256 directions a row.
+
+Shapes: R rows, V views, K cells, C columns, X entries of a view, Q principal directions, E embedding.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from accent.model.layers import FullPrecisionLinear, full_precision
+from accent.model.phonetic.inventory import Inventory
+from accent.model.phonetic.statistics import PhoneStatistics
+from accent.model.phonetic.views import VIEWS, Cells, FrameColumns, View
+
+PRIOR_FRAMES = 1.0
+"""Frames that the training speakers' mean weighs in a cell."""
+PRIOR_ENTRIES = 1.0
+"""Phones that the training speakers' mean weighs in a duration."""
+SOFT_LIMIT = 1.5
+"""Standard deviations at which entries begin to be cut off."""
+DIRECTION_SCALE = 8.0
+"""Root mean square length of the projected training speakers, so that the map's weights are of the usual size."""
+
+
+class ViewTable(nn.Module):
+    """One view's entries, standardised; everything in it is measured and nothing learned.
+
+    Args:
+        view: which.
+        cells: K.
+        columns: C; 1 for durations.
+    """
+
+    def __init__(self, view: View, cells: int, columns: int) -> None:
+        super().__init__()
+        self.view = view
+        self.mean_KC: Tensor
+        self.scale_KC: Tensor
+        self.centre_KC: Tensor
+        self.weight_KC: Tensor
+        for name, fill in (("mean", 0.0), ("scale", 1.0), ("centre", 0.0), ("weight", 1.0)):
+            self.register_buffer(f"{name}_KC", torch.full((cells, columns), fill))
+
+    def deviations(self, count_RK: Tensor, total_RKC: Tensor, prior: float) -> Tensor:
+        """Return how far each cell's mean lies from the training speakers', shrunk by the prior: `[R, K, C]`."""
+        count_RK1 = count_RK.unsqueeze(-1)
+        return (total_RKC - count_RK1 * self.mean_KC) / (count_RK1 + prior)
+
+    def entries(self, deviation_RKC: Tensor) -> Tensor:
+        """Return the entries `[R, X]`: standardised, softly cut off, weighed."""
+        standard_RKC = (deviation_RKC - self.centre_KC) / self.scale_KC
+        return (torch.tanh(standard_RKC / SOFT_LIMIT) * self.weight_KC).flatten(1)
+
+
+class PhoneticEmbedding(nn.Module):
+    """Views, fusion, directions and the map to the embedding.
+
+    Args:
+        inventory: the units.
+        columns: what the sums are of.
+        directions: Q, the most there can be.
+        embedding_dim: E.
+        dropout: share of the directions dropped in training.
+    """
+
+    def __init__(
+        self, inventory: Inventory, columns: FrameColumns, directions: int, embedding_dim: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.cells = Cells(inventory)
+        self._columns = {
+            view.name: torch.cat([torch.arange(columns.count)[columns.groups[group]] for group in view.columns])
+            if view.columns
+            else torch.zeros(0, dtype=torch.long)
+            for view in VIEWS
+        }
+        self.tables = nn.ModuleList()
+        for view in VIEWS:
+            cells = self.cells.counts[view.level] if view.columns else self.cells.n_phones + self.cells.counts["unit"]
+            self.tables.append(ViewTable(view, cells, max(1, len(self._columns[view.name]))))
+        self.sizes = [table.mean_KC.numel() for table in self.tables]  # type: ignore[union-attr]
+        """Entries of each view."""
+        self.directions_XQ: Tensor
+        # In half precision: it is by far the largest part of the model, and its last digits decide nothing.
+        self.register_buffer("directions_XQ", torch.zeros(sum(self.sizes), directions, dtype=torch.float16))
+        start_V = torch.tensor([view.weight for view in VIEWS])
+        self.fusion_logits_V = nn.Parameter((start_V / start_V.sum()).log())
+        self.dropout = nn.Dropout(dropout)
+        self.map = FullPrecisionLinear(directions, embedding_dim)
+
+    def weights(self) -> Tensor:
+        """Return the share of each view, summing to one."""
+        return torch.softmax(full_precision(self.fusion_logits_V), dim=0)
+
+    def deviations(self, statistics: PhoneStatistics, table: ViewTable) -> Tensor:
+        """Return one view's deviations `[R, K, C]` of rows of sums."""
+        if table.view.columns:
+            wanted = self._columns[table.view.name].to(statistics.sum_RSD.device)
+            return table.deviations(*self.cells.sums(statistics, table.view.level, wanted), PRIOR_FRAMES)
+        entered_RK, length_RK = self.cells.log_lengths(statistics)
+        relative_RK = length_RK - table.mean_KC.squeeze(1)
+        rate_R1 = (entered_RK * relative_RK).sum(1, keepdim=True) / entered_RK.sum(1, keepdim=True).clamp(min=1e-3)
+        share_RK = entered_RK / (entered_RK + PRIOR_ENTRIES)
+        return (share_RK * (relative_RK - rate_R1)).unsqueeze(-1)
+
+    def projected(self, statistics: PhoneStatistics) -> Tensor:
+        """Return every view on the principal directions, `[R, V, Q]`, before fusion."""
+        parts = []
+        for table, directions_XQ in zip(self.tables, self.directions_XQ.split(self.sizes), strict=True):
+            assert isinstance(table, ViewTable)
+            entries_RX = table.entries(self.deviations(statistics, table))
+            parts.append(entries_RX @ directions_XQ.to(entries_RX.dtype))
+        return torch.stack(parts, dim=1)
+
+    def forward(self, statistics: PhoneStatistics) -> Tensor:
+        """Embed rows of sums.
+
+        Args:
+            statistics: of R rows.
+
+        Returns:
+            `[R, E]`, unit length, float32 or better.
+        """
+        with torch.autocast(statistics.count_RS.device.type, enabled=False):
+            with torch.no_grad():
+                projected_RVQ = self.projected(statistics)
+            # Relative to where training began: the directions were measured with those shares in them.
+            share_V = (len(VIEWS) * self.weights()).sqrt()
+            fused_RQ = (projected_RVQ * share_V[:, None]).sum(1)
+            return F.normalize(self.map(self.dropout(fused_RQ)), dim=-1, eps=1e-12)
