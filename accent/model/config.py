@@ -20,16 +20,19 @@ Mode = Literal["corpus", "speaker", "utterance"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Sizes and labels of an `EnhancedAccentEncoder`."""
+    """Sizes and labels of an encoder: `EnhancedAccentEncoder`, or `PhoneticEncoder` for the branch `phones`."""
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "tiny": {"hidden": 48, "blocks": 2, "layers": 2, "heads": 4, "embedding_dim": 64, "subsampling": 4},
         "base": {},
         "large": {"hidden": 512, "blocks": 6, "layers": 9, "heads": 8, "embedding_dim": 256},
+        "phonetic": {"branch": "phones", "normalisation": "speaker", "embedding_dim": 64, "dropout": 0.3},
     }
 
     preset: str = "base"
-    """Name of the sizes to start from: tiny (two CPU cores), base, or large."""
+    """Name of the settings to start from: tiny (two CPU cores), base, large, or phonetic (statistics by phone)."""
+    branch: Literal["frames", "phones"] = "frames"
+    """What the embedding is made of: frames through a network and a transformer, or statistics by phone."""
     families: tuple[str, ...] = FAMILY_NAMES
     """Feature families the encoder reads and reconstructs; at least one of the schema's."""
     normalisation: Mode = "corpus"
@@ -59,6 +62,14 @@ class ModelConfig:
     """Share of the activations dropped in training, in blocks and transformer layers."""
     accent_scale: float = 16.0
     """Factor from cosine similarity to accent logit."""
+    units: tuple[str, ...] = ()
+    """Phones in their left contexts that the branch `phones` tells apart; found in the training alignments."""
+    phone_channels: int = 128
+    """Channels of a phone head."""
+    phone_dropout: float = 0.15
+    """Share of a phone head's activations dropped in training."""
+    directions: int = 512
+    """Principal directions of the training speakers between statistics by phone and embedding."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values, each in one sentence that begins with the key."""
@@ -81,15 +92,27 @@ class ModelConfig:
             raise ValueError(f"deltas: {self.deltas} given; 0, 1 or 2 is allowed")
         if not self.accents or len(set(self.accents)) != len(self.accents):
             raise ValueError(f"accents: {', '.join(self.accents) or 'nothing'} given; at least one, each once")
-        for key in ("embedding_dim", "hidden", "blocks", "layers", "heads", "subsampling"):
+        for key in (
+            "embedding_dim",
+            "hidden",
+            "blocks",
+            "layers",
+            "heads",
+            "subsampling",
+            "phone_channels",
+            "directions",
+        ):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}: {getattr(self, key)} given; at least 1 is allowed")
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"kernel: {self.kernel} given; an odd number of frames is allowed")
         if self.hidden % (2 * self.heads):
             raise ValueError(f"heads: {self.heads} given; twice its value must divide hidden = {self.hidden}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout: {self.dropout} given; 0 up to, but not, 1 is allowed")
+        for key in ("dropout", "phone_dropout"):
+            if not 0 <= getattr(self, key) < 1:
+                raise ValueError(f"{key}: {getattr(self, key)} given; 0 up to, but not, 1 is allowed")
+        if self.branch not in ("frames", "phones"):
+            raise ValueError(f"branch: '{self.branch}' is not one of frames, phones")
         if self.accent_scale <= 0:
             raise ValueError(f"accent_scale: {self.accent_scale} given; it must be positive")
 

@@ -3,13 +3,13 @@
 Every cell of every view is compared with what the training speakers do there, shrunk towards them where little was
 heard: (sum - count x mean) / (count + prior).  Entries are brought to the spread of the training speakers, cut off
 softly, and weighed by how much of that spread lies between accents.  Views are weighed by learned fusion weights and
-mapped together to a few hundred principal directions of the training speakers; a linear map, the only part with many
+mapped together to some hundred principal directions of the training speakers; a linear map, the only part with many
 learned weights, leads from there to the embedding.  A cell of which nothing was heard adds nothing.
 
 What is measured (means, spreads, weights of the entries, directions) is measured once, on training speakers, before
 training begins: `accent.model.phonetic.measure`.
 
-Cost: about 60,000 entries x 256 directions a row.
+Cost: about 20,000 entries x 512 directions a row.
 
 Shapes: R rows, V views, K cells, C columns, X entries of a view, Q principal directions, E embedding.
 """
@@ -95,9 +95,15 @@ class PhoneticEmbedding(nn.Module):
         # In half precision: it is by far the largest part of the model, and its last digits decide nothing.
         self.register_buffer("directions_XQ", torch.zeros(sum(self.sizes), directions, dtype=torch.float16))
         start_V = torch.tensor([view.weight for view in VIEWS])
-        self.fusion_logits_V = nn.Parameter((start_V / start_V.sum()).log())
+        self.first_share_V: Tensor
+        self.register_buffer("first_share_V", start_V / start_V.sum())
+        self.fusion_logits_V = nn.Parameter(self.first_share_V.log())
         self.dropout = nn.Dropout(dropout)
         self.map = FullPrecisionLinear(directions, embedding_dim)
+
+    def columns_of(self, view: View) -> Tensor:
+        """Return the positions of a view's columns in the sums."""
+        return self._columns[view.name]
 
     def weights(self) -> Tensor:
         """Return the share of each view, summing to one."""
@@ -106,8 +112,8 @@ class PhoneticEmbedding(nn.Module):
     def deviations(self, statistics: PhoneStatistics, table: ViewTable) -> Tensor:
         """Return one view's deviations `[R, K, C]` of rows of sums."""
         if table.view.columns:
-            wanted = self._columns[table.view.name].to(statistics.sum_RSD.device)
-            return table.deviations(*self.cells.sums(statistics, table.view.level, wanted), PRIOR_FRAMES)
+            columns = self.columns_of(table.view).to(statistics.sum_RSD.device)
+            return table.deviations(*self.cells.sums(statistics, table.view.level, columns), PRIOR_FRAMES)
         entered_RK, length_RK = self.cells.log_lengths(statistics)
         relative_RK = length_RK - table.mean_KC.squeeze(1)
         rate_R1 = (entered_RK * relative_RK).sum(1, keepdim=True) / entered_RK.sum(1, keepdim=True).clamp(min=1e-3)
@@ -135,7 +141,7 @@ class PhoneticEmbedding(nn.Module):
         with torch.autocast(statistics.count_RS.device.type, enabled=False):
             with torch.no_grad():
                 projected_RVQ = self.projected(statistics)
-            # Relative to where training began: the directions were measured with those shares in them.
-            share_V = (len(VIEWS) * self.weights()).sqrt()
-            fused_RQ = (projected_RVQ * share_V[:, None]).sum(1)
+            # The directions hold the shares that training began with; here is what it has changed of them.
+            change_V = (self.weights() / self.first_share_V).sqrt()
+            fused_RQ = (projected_RVQ * change_V[:, None]).sum(1)
             return F.normalize(self.map(self.dropout(fused_RQ)), dim=-1, eps=1e-12)

@@ -2,11 +2,11 @@
 
 A view is a set of columns, summed up at one level of detail:
 
-    spectrum     MFCC and their slopes        by phone, and by phone in its left context; thirds apart
+    spectrum     MFCC and their slopes        by thirds of each phone
     formants     F1-F4, bandwidths, slopes    the same
-    voice        pitch, intensity, quality    by phone in its left context; thirds apart
-    confusion    log-posteriors of phones     by phone, thirds apart; and by unit as a whole
-    duration     logarithm of the length      by phone and by unit, relative to the speaker's rate
+    voice        pitch, intensity, quality    the same
+    confusion    log-posteriors of phones     the same; and by phone in its left context
+    duration     logarithm of the length      by phone, alone and in its left context, relative to the speaker's rate
 
 Coarse tables are steady with little speech, fine ones say more with much of it.
 
@@ -26,7 +26,7 @@ from accent.model.layers import slopes
 from accent.model.phonetic.inventory import SILENCE_NUMBER, STATES_PER_UNIT, Inventory
 from accent.model.phonetic.statistics import PhoneStatistics
 
-Level = Literal["phone", "state", "unit"]
+Level = Literal["phone", "unit"]
 SLOPE_FAMILIES = ("mfcc", "formants", "prosody")
 """Families whose slopes over time come beside their columns."""
 POSTERIOR_FLOOR = 1e-4
@@ -40,7 +40,7 @@ class View:
     name: str
     """What fusion weights call it."""
     level: Level
-    """`phone`: thirds of phones; `state`: thirds of units; `unit`: units as a whole."""
+    """`phone`: thirds of phones; `unit`: phones in their left context, as a whole."""
     columns: tuple[str, ...]
     """Groups of frame columns; none for durations."""
     weight: float
@@ -48,13 +48,11 @@ class View:
 
 
 VIEWS: tuple[View, ...] = (
-    View("phone.spectrum", "phone", ("mfcc", "mfcc_slopes"), 0.35),
-    View("phone.formants", "phone", ("formants", "formants_slopes"), 0.15),
-    View("context.spectrum", "state", ("mfcc", "mfcc_slopes"), 0.17),
-    View("context.formants", "state", ("formants",), 0.08),
-    View("context.voice", "state", ("prosody", "prosody_slopes", "voice"), 0.25),
-    View("phone.confusion", "phone", ("confusion",), 0.3),
-    View("context.confusion", "unit", ("confusion",), 0.35),
+    View("spectrum", "phone", ("mfcc", "mfcc_slopes"), 0.35),
+    View("formants", "phone", ("formants", "formants_slopes"), 0.15),
+    View("voice", "phone", ("prosody", "prosody_slopes", "voice"), 0.15),
+    View("confusion", "phone", ("confusion",), 0.25),
+    View("confusion in context", "unit", ("confusion",), 0.4),
     View("duration", "unit", (), 0.5),
 )
 
@@ -118,7 +116,6 @@ class Cells(nn.Module):
         third_S = torch.arange(STATES_PER_UNIT).repeat(len(inventory))
         self.counts: dict[Level, int] = {
             "phone": STATES_PER_UNIT * len(phones),
-            "state": STATES_PER_UNIT * int(speech_U.sum()),
             "unit": int(speech_U.sum()),
         }
         self.phone_S: Tensor
@@ -141,10 +138,10 @@ class Cells(nn.Module):
         """
         count_RS = statistics.count_RS[:, STATES_PER_UNIT:]
         sum_RSC = statistics.sum_RSD[:, STATES_PER_UNIT:, columns]
-        if level == "state":
-            return count_RS, sum_RSC
         if level == "unit":
-            return count_RS.unflatten(1, (-1, STATES_PER_UNIT)).sum(2), sum_RSC.unflatten(1, (-1, 3)).sum(2)
+            return count_RS.unflatten(1, (-1, STATES_PER_UNIT)).sum(2), sum_RSC.unflatten(1, (-1, STATES_PER_UNIT)).sum(
+                2
+            )
         cells = self.counts["phone"]
         count_RK = count_RS.new_zeros(len(count_RS), cells).index_add_(1, self.phone_S, count_RS)
         sum_RKC = sum_RSC.new_zeros(len(count_RS), cells, sum_RSC.shape[2]).index_add_(1, self.phone_S, sum_RSC)
