@@ -1,0 +1,99 @@
+"""The task of telling accents apart, for either kind of encoder.
+
+Cost: for the branch `phones`, one forward pass over the training utterances before the first step.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from accent.errors import AccentError
+from accent.losses.objective import AccentObjective
+from accent.model.build import AccentEncoder
+from accent.model.phonetic.encoder import PhoneticEncoder
+from accent.model.phonetic.measure import choose_utterances, measure_embedding
+from accent.model.phonetic.store import StatisticsStore
+from launch.extraction.phone_statistics import fill_store
+from launch.extraction.speaker_statistics import voices_for
+from launch.run_config import TrainingConfig
+from launch.runtime.agreement import Runtime
+from launch.training.module import TrainingModule
+from launch.training.phonetic_module import PhoneticTrainingModule
+from launch.training.step_timer import StepTimer
+from launch.training.task import Task
+from launch.training.validation import SELECTION, validate
+from shards.loading.loader import EvaluationLoader, TrainingLoader
+from shards.loading.protocol import EvaluationBatches, TrainingBatches
+
+
+def accent_task(
+    encoder: AccentEncoder,
+    train_loader: TrainingBatches,
+    training: TrainingConfig,
+    runtime: Runtime,
+    half_S: torch.Tensor | None = None,
+) -> Task:
+    """Return the task.
+
+    Args:
+        encoder: its normalisation and accents are set; of the branch `phones`, its recogniser is trained.
+        train_loader: the training batches.
+        training: losses, chunks, compilation.
+        runtime: the processes.
+        half_S: for the branch `phones`: which half of the recogniser's training speakers each speaker of the shard set
+            is of, see `launch.training.phone_task.deal_halves`; None if it was trained on others.
+
+    Raises:
+        AccentError: an option that does not go with the branch `phones`.
+    """
+    clock = StepTimer(runtime.device)
+    objective = AccentObjective(training.losses, encoder.config.accent_scale)
+    voices = voices_for(encoder, train_loader.shard_set, runtime.device)
+
+    def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> dict[str, float]:
+        return validate(encoder, loader, list(encoder.config.accents), processes, signal_number)
+
+    if not isinstance(encoder, PhoneticEncoder):
+        frame_module = TrainingModule(
+            encoder, objective, voices, training.chunk_rows, training.compile, runtime.precision, clock
+        )
+        return Task(encoder, frame_module, measure, SELECTION, encoder.config.ordered_families, clock)
+
+    if training.chunk_rows is not None or training.compile:
+        raise AccentError("model.branch=phones encodes sums, which are small: leave out chunk_rows and compile")
+    if not isinstance(train_loader, TrainingLoader):
+        raise AccentError("model.branch=phones reads its training speakers first: give a shard set in a local folder")
+    encoder.to(runtime.device)
+    encoder.recogniser.requires_grad_(False)
+    half_S = None if half_S is None else half_S.to(runtime.device)
+    store = StatisticsStore(encoder.recogniser.inventory.n_states)
+    _measure(encoder, train_loader, store, half_S)
+    phonetic_module = PhoneticTrainingModule(
+        encoder, objective, voices, store, np.array(train_loader.shard_set.index["frames"]), half_S, clock
+    )
+    return Task(encoder, phonetic_module, measure, SELECTION, tuple(encoder.fusion_weights()), clock)
+
+
+def _measure(
+    encoder: PhoneticEncoder, train_loader: TrainingLoader, store: StatisticsStore, half_S: torch.Tensor | None
+) -> None:
+    """Measure the embedding's tables on the training utterances; the same on every process."""
+    shard_set, split = train_loader.shard_set, train_loader.split
+    loader = EvaluationLoader(shard_set, train_loader.speakers, train_loader.config)
+    number_N = loader.numbers_N
+    if split is not None and split.held_out_prompts:
+        number_N = np.setdiff1d(
+            number_N, EvaluationLoader(shard_set, train_loader.speakers, prompts=split.held_out_prompts).numbers_N
+        )
+    index_N = shard_set.index[number_N]
+    chosen = choose_utterances(index_N["speaker"])
+    number_N, index_N = number_N[chosen], index_N[chosen]
+    fill_store(store, encoder, loader, half_S, set(number_N.tolist()), "measuring how the training speakers say phones")
+    measure_embedding(
+        encoder.embedding.cpu(),
+        lambda rows: store.sums([int(number_N[row]) for row in rows]),
+        index_N["speaker"],
+        index_N["accent"],
+    )
+    encoder.to(encoder.normalisation.mean_D.device)

@@ -1,0 +1,35 @@
+"""What a run trains: the module to go forward and backward through, and how to tell which weights are best.
+
+The trainer knows steps, checkpoints and signals; a task knows what is learned.  Cost: none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from accent.model.build import AccentEncoder
+from launch.runtime.agreement import Runtime
+from launch.training.step_timer import StepTimer
+from shards.loading.protocol import EvaluationBatches
+
+Validate = Callable[[EvaluationBatches, Runtime, Callable[[], int]], dict[str, float]]
+"""Loader, processes, and what tells a signal that came -> metrics, the same on every process."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to learn."""
+
+    encoder: AccentEncoder
+    """What is exported; the module holds it, or the part of it that is trained."""
+    module: nn.Module
+    """Its `forward` takes a `Batch` and returns a `TrainingOutput`; one wrapped forward a step."""
+    validate: Validate
+    """Measures the encoder on speakers who do not train."""
+    selection: str
+    """The metric by which the best weights are chosen; higher is better."""
+    fusion_names: Sequence[str]
+    """Names of `TrainingOutput.fusion_weights_F`."""
+    clock: StepTimer
+    """Told of the parts of a step."""
