@@ -39,6 +39,8 @@ class OptimizerConfig:
     """Steps over which the learning rate rises from near zero; at most half the run."""
     weight_decay: float = 0.02
     """Decay of the weight matrices; norms, biases, the temperature and the fusion weights are never decayed."""
+    fusion_lr_factor: float = 10.0
+    """Factor of the learning rate for the fusion weights, which at the common rate hardly move in a short run."""
     betas: tuple[float, ...] = (0.9, 0.98)
     """AdamW's two decay rates: of the mean and of the square of the gradient."""
     epsilon: float = 1e-8
@@ -53,6 +55,8 @@ class OptimizerConfig:
             raise ValueError(f"final_lr: {self.final_lr} is not between 0 and lr ({self.lr})")
         if self.warmup_steps < 0:
             raise ValueError(f"warmup_steps: {self.warmup_steps} is below 0")
+        if not self.fusion_lr_factor > 0:
+            raise ValueError(f"fusion_lr_factor: {self.fusion_lr_factor} is not above 0")
         if self.weight_decay < 0:
             raise ValueError(f"weight_decay: {self.weight_decay} is below 0")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -138,6 +142,24 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
+class PhonesConfig:
+    """How phone heads are trained before a phonetic embedding; the loss is that of `accent.losses.phone_objective`."""
+
+    epochs: int = 6
+    """Passes over the training speakers' utterances, by count."""
+    batch: BatchConfig = field(
+        default_factory=lambda: BatchConfig(speakers_per_accent=4, utterances_per_speaker=1, crop_frames=200)
+    )
+    """Shape of the batches: 2 s of each utterance are enough for phones."""
+    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=4e-3, warmup_steps=30, grad_clip=5.0))
+    """AdamW and its learning rate."""
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"epochs: {self.epochs} is below 1")
+
+
+@dataclass(frozen=True)
 class RunConfig(TrainingConfig):
     """One training run: how it trains, on what, where, and on which processes."""
 
@@ -147,8 +169,15 @@ class RunConfig(TrainingConfig):
     """Folder of the shard set, made by `accent featurize`; or the address of such a folder elsewhere, whose shards are
     streamed: `https://host/folder`, `s3://bucket/folder`, `pipe:ssh host cat /folder/{}`.  A resumed run compares its
     content, not its path."""
+    objective: Literal["accent", "phones"] = "accent"
+    """What is learned: to tell accents apart, or only the phone heads that the branch `phones` begins with."""
+    init: str | None = None
+    """A run to begin with: its encoder is kept, and its accent head where it tells the same accents apart; null begins
+    with fresh weights."""
     model: ModelConfig = field(default_factory=ModelConfig)
     """The encoder."""
+    phones: PhonesConfig = field(default_factory=PhonesConfig)
+    """How the branch `phones` trains its phone heads first, in the folder `phones` of the run; not read with `init`."""
     batch: BatchConfig = field(default_factory=BatchConfig)
     """Shape of the global batch and of the crops."""
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -170,6 +199,8 @@ class RunConfig(TrainingConfig):
         super().__post_init__()
         if self.zero_stage not in (None, 0, 1, 2, 3):
             raise ValueError(f"zero_stage: {self.zero_stage} is not one of 0, 1, 2, 3")
+        if self.objective == "phones" and self.model.branch != "phones":
+            raise ValueError("objective: phones needs model.branch=phones, whose heads it trains")
         if self.losses.same_prompt and not self.batch.same_prompts:
             raise ValueError(
                 "losses.same_prompt: true needs batch.same_prompts=true, or hardly a row would find a positive"

@@ -30,8 +30,8 @@ from accent.features.extract import extract
 from accent.features.phones import PHONES
 from accent.features.schema import COLUMNS
 from accent.files import write_bytes
+from accent.model.build import AccentEncoder, build_encoder
 from accent.model.config import ModelConfig
-from accent.model.encoder import EnhancedAccentEncoder
 from accent.model.normalisation import measure_voices
 
 FORMAT_VERSION = 1
@@ -49,7 +49,7 @@ class Prediction(NamedTuple):
     """float32: the accent head's probability of each accent, in the order of the model's accents."""
 
 
-def save_model(model: EnhancedAccentEncoder, folder: Path, feature_config: FeatureConfig) -> Path:
+def save_model(model: AccentEncoder, folder: Path, feature_config: FeatureConfig) -> Path:
     """Write a model and everything needed to use it.
 
     Args:
@@ -74,7 +74,7 @@ def save_model(model: EnhancedAccentEncoder, folder: Path, feature_config: Featu
     return folder
 
 
-def load_model(source: Path | str, device: torch.device | str = "cpu") -> tuple[EnhancedAccentEncoder, FeatureConfig]:
+def load_model(source: Path | str, device: torch.device | str = "cpu") -> tuple[AccentEncoder, FeatureConfig]:
     """Read a model that `save_model` wrote.
 
     Args:
@@ -99,7 +99,7 @@ def load_model(source: Path | str, device: torch.device | str = "cpu") -> tuple[
         model_config = load(ModelConfig, description["model"])
     except AccentError as error:
         raise AccentError(f"{path}: written by another version of this program ({error}); train again") from error
-    model = EnhancedAccentEncoder(model_config).to(device)
+    model = build_encoder(model_config).to(device)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -117,9 +117,7 @@ class AccentEmbedder:
         (192,)
     """
 
-    def __init__(
-        self, model: EnhancedAccentEncoder, feature_config: FeatureConfig, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, model: AccentEncoder, feature_config: FeatureConfig, device: torch.device | str = "cpu") -> None:
         self.model = model.to(device).eval()
         self.feature_config = feature_config
         self.device = torch.device(device)

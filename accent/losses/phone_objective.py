@@ -14,9 +14,7 @@ from accent.model.phonetic.phone_head import PhoneLogits
 class PhoneObjective(nn.Module):
     """Mean over the heads of their losses; holds no weights."""
 
-    def forward(
-        self, by_head: list[tuple[PhoneLogits, Tensor]], phone_U: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(self, by_head: list[tuple[PhoneLogits, Tensor]], phone_U: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the objective; a collective, called by every rank at every step.
 
         Args:

@@ -25,7 +25,7 @@ from accent.features.schema import N_COLUMNS, family_slices
 from accent.model.config import ModelConfig
 from accent.model.families import FAMILY_ENCODERS
 from accent.model.fusion import Fusion, Subsampling
-from accent.model.heads import Reconstruction, build_accent_head
+from accent.model.heads import Reconstruction, build_accent_head, grown_head
 from accent.model.layers import full_precision
 from accent.model.normalisation import Normalisation, VoiceStatistics
 from accent.model.pooling import EmbeddingProjection, build_pooling
@@ -156,7 +156,7 @@ class EnhancedAccentEncoder(nn.Module):
     def set_accents(self, names: Sequence[str]) -> None:
         """Make the accent head tell these accents apart.
 
-        The head gets fresh weights if the names or their order differ, and is left alone if not.  Call it before the
+        The head keeps the directions of the accents that it knows; those of others are fresh.  Call it before the
         optimizer is made.
 
         Args:
@@ -167,9 +167,9 @@ class EnhancedAccentEncoder(nn.Module):
         """
         if tuple(names) == self.config.accents:
             return
+        known = self.config.accents
         self.config = dataclasses.replace(self.config, accents=tuple(names))
-        weight = self.accent_head.direction_AE
-        self.accent_head = build_accent_head(self.config).to(weight.device, weight.dtype).train(self.training)
+        self.accent_head = grown_head(self.accent_head, known, self.config)
 
     def fusion_weights(self) -> dict[str, float]:
         """Return the share of each family by name; they sum to one."""

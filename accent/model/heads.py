@@ -3,7 +3,7 @@
 Shapes: B batch rows, T frames, U transformer positions, D columns, H hidden channels, E embedding, A accents.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -71,6 +71,26 @@ class AccentHead(nn.Module):
         with torch.autocast(embedding_BE.device.type, enabled=False):
             direction_AE = F.normalize(full_precision(self.direction_AE), dim=-1, eps=1e-12)
             return self.scale * F.linear(full_precision(embedding_BE), direction_AE)
+
+
+def grown_head(head: AccentHead, known: Sequence[str], config: ModelConfig) -> AccentHead:
+    """Return a head for the accents of a configuration that keeps what another head knows of them.
+
+    Args:
+        head: the other head.
+        known: its accents, in label order.
+        config: with the accents of the new head.
+
+    Returns:
+        A new head, on the same device and in the same mode.
+    """
+    weight = head.direction_AE
+    grown = build_accent_head(config).to(weight.device, weight.dtype).train(head.training)
+    with torch.no_grad():
+        for place, name in enumerate(config.accents):
+            if name in known:
+                grown.direction_AE[place] = weight[list(known).index(name)]
+    return grown
 
 
 def build_accent_head(config: ModelConfig) -> AccentHead:

@@ -22,7 +22,7 @@ from accent.configuration import load
 from accent.errors import AccentError
 from accent.files import writable_folder, write_archive, write_text
 from accent.inference.embedder import load_model
-from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.build import AccentEncoder
 from launch.evaluation.measures import measure
 from launch.extraction.compatibility import check_features
 from launch.extraction.extract import extract, track_on_terminal, usable_device
@@ -183,7 +183,7 @@ def _training_set(run: Path, tested_set: ShardSet, parts: Split, given: Path | N
 
 
 def _recordings(
-    model: EnhancedAccentEncoder,
+    model: AccentEncoder,
     shard_set: ShardSet,
     speakers: Sequence[str],
     prompts: Sequence[str] | None,

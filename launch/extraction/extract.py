@@ -18,7 +18,7 @@ from rich.progress import track
 from torch import Tensor
 
 from accent.errors import AccentError
-from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.build import AccentEncoder
 from accent.model.normalisation import VoiceStatistics
 from launch.extraction.speaker_statistics import voices_for
 from launch.runtime.precision import Precision, autocast
@@ -69,7 +69,7 @@ class Extraction:
 
 
 def extract_embeddings(
-    model: EnhancedAccentEncoder, dataloader: Iterable[Batch], device: torch.device | str | None = None
+    model: AccentEncoder, dataloader: Iterable[Batch], device: torch.device | str | None = None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Embed everything a loader yields.
 
@@ -96,7 +96,7 @@ def extract_embeddings(
 
 
 def extract(
-    model: EnhancedAccentEncoder,
+    model: AccentEncoder,
     batches: Iterable[Batch],
     device: torch.device | str | None = None,
     voices: VoiceStatistics | None = None,
@@ -122,7 +122,7 @@ def extract(
 
 
 def encode(
-    model: EnhancedAccentEncoder,
+    model: AccentEncoder,
     batches: Iterable[Batch],
     device: torch.device,
     voices: VoiceStatistics | None = None,

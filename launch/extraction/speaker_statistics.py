@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from accent.features.schema import column_index
-from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.build import AccentEncoder
 from accent.model.normalisation import VoiceStatistics
 from shards.loading.protocol import TrainingBatches
 from shards.shard_set.manifest import ShardSet
@@ -23,7 +23,7 @@ from shards.shard_set.statistics import F0_BINS, F0_BINS_PER_SEMITONE, F0_LOWEST
 _F0 = column_index("f0_hz")
 
 
-def set_normalisation(model: EnhancedAccentEncoder, train_loader: TrainingBatches) -> None:
+def set_normalisation(model: AccentEncoder, train_loader: TrainingBatches) -> None:
     """Give a model the statistics of the training speakers, in the units of its `config.normalisation`.
 
     Args:
@@ -42,9 +42,7 @@ def set_normalisation(model: EnhancedAccentEncoder, train_loader: TrainingBatche
     model.set_normalisation(mean_D, std_D)
 
 
-def voices_for(
-    model: EnhancedAccentEncoder, shard_set: ShardSet, device: torch.device | str = "cpu"
-) -> VoiceStatistics | None:
+def voices_for(model: AccentEncoder, shard_set: ShardSet, device: torch.device | str = "cpu") -> VoiceStatistics | None:
     """Return the voices of a shard set's speakers, rows as `Batch.speaker_B` counts, if the model reads them.
 
     Args:

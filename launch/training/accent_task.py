@@ -19,6 +19,7 @@ from launch.extraction.speaker_statistics import voices_for
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.training.module import TrainingModule
+from launch.training.phone_task import local_only
 from launch.training.phonetic_module import PhoneticTrainingModule
 from launch.training.step_timer import StepTimer
 from launch.training.task import Task
@@ -62,8 +63,7 @@ def accent_task(
 
     if training.chunk_rows is not None or training.compile:
         raise AccentError("model.branch=phones encodes sums, which are small: leave out chunk_rows and compile")
-    if not isinstance(train_loader, TrainingLoader):
-        raise AccentError("model.branch=phones reads its training speakers first: give a shard set in a local folder")
+    train_loader = local_only(train_loader)
     encoder.to(runtime.device)
     encoder.recogniser.requires_grad_(False)
     half_S = None if half_S is None else half_S.to(runtime.device)

@@ -35,27 +35,40 @@ def learning_rate(step: int, total_steps: int, config: OptimizerConfig) -> float
     return config.final_lr + (config.lr - config.final_lr) * 0.5 * (1.0 + math.cos(math.pi * through))
 
 
-def parameter_groups(modules: Iterable[nn.Module], weight_decay: float) -> list[dict[str, Any]]:
+FUSION = "fusion"
+"""Part of the name of every fusion weight; nothing else is called so."""
+
+
+def parameter_groups(
+    modules: Iterable[nn.Module], weight_decay: float, fusion_lr_factor: float = 1.0
+) -> list[dict[str, Any]]:
     """Sort the parameters into decayed weight matrices and the rest.
 
     Args:
         modules: modules whose trainable parameters are optimised; a shared parameter is taken once.
         weight_decay: decay of the first group.
 
+        fusion_lr_factor: factor of the learning rate for fusion weights.
+
     Returns:
-        Two groups for a torch optimizer: matrices and kernels with decay; every parameter of fewer than two
-        dimensions (norms, biases, the temperature, the fusion weights) without.
+        Three groups for a torch optimizer: matrices and kernels with decay; every parameter of fewer than two
+        dimensions (norms, biases, the temperature) without; the fusion weights, without decay and with a learning rate
+        of their own, `lr_factor` times that of the others.
     """
     decayed: dict[int, nn.Parameter] = {}
     free: dict[int, nn.Parameter] = {}
+    fusion: dict[int, nn.Parameter] = {}
     for module in modules:
-        for parameter in module.parameters():
+        for name, parameter in module.named_parameters():
             if parameter.requires_grad:
-                (free if parameter.ndim < 2 else decayed)[id(parameter)] = parameter
-    return [
-        {"params": list(decayed.values()), "weight_decay": weight_decay},
-        {"params": list(free.values()), "weight_decay": 0.0},
+                group = fusion if FUSION in name else free if parameter.ndim < 2 else decayed
+                group[id(parameter)] = parameter
+    groups = [
+        {"params": list(decayed.values()), "weight_decay": weight_decay, "lr_factor": 1.0},
+        {"params": list(free.values()), "weight_decay": 0.0, "lr_factor": 1.0},
+        {"params": list(fusion.values()), "weight_decay": 0.0, "lr_factor": fusion_lr_factor},
     ]
+    return [group for group in groups if group["params"]]
 
 
 def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
@@ -68,7 +81,7 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.A
         config: rates and decays.
     """
     return torch.optim.AdamW(
-        parameter_groups([module], config.weight_decay),
+        parameter_groups([module], config.weight_decay, config.fusion_lr_factor),
         lr=config.lr,
         betas=(config.betas[0], config.betas[1]),
         eps=config.epsilon,
@@ -77,6 +90,6 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig) -> torch.optim.A
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every group."""
+    """Set the learning rate of every group: `lr` times its factor."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group.get("lr_factor", 1.0)

@@ -21,7 +21,7 @@ from accent.losses.phone_objective import PhoneObjective
 from accent.model.normalisation import Normalisation, VoiceStatistics
 from accent.model.phonetic.chain import measure_chain
 from accent.model.phonetic.encoder import PhoneticEncoder
-from accent.model.phonetic.inventory import SILENCE_NUMBER, Inventory, build_inventory, segments
+from accent.model.phonetic.inventory import SILENCE_NUMBER, STATES_PER_UNIT, Inventory, build_inventory, segments
 from accent.model.phonetic.recogniser import BOTH, HALVES, PhoneRecogniser
 from launch.extraction.speaker_statistics import voices_for
 from launch.runtime.agreement import Runtime
@@ -32,7 +32,7 @@ from launch.training.task import Task
 from launch.training.validation import agreed_batches
 from shards.loading.batch import Batch
 from shards.loading.loader import TrainingLoader
-from shards.loading.protocol import EvaluationBatches
+from shards.loading.protocol import EvaluationBatches, TrainingBatches
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 
@@ -40,6 +40,17 @@ SELECTION = "frame_accuracy"
 """The metric that chooses the best heads; higher is better."""
 MOST_ALIGNMENTS = 20_000
 """Utterances whose alignments are read for the units and the chain."""
+
+
+def local_only(train_loader: TrainingBatches) -> TrainingLoader:
+    """Return the loader, if it reads a local folder.
+
+    Raises:
+        AccentError: it streams.
+    """
+    if not isinstance(train_loader, TrainingLoader):
+        raise AccentError("model.branch=phones reads its training speakers first: give a shard set in a local folder")
+    return train_loader
 
 
 def read_alignments(train_loader: TrainingLoader) -> list[tuple[int, np.ndarray]]:
@@ -55,7 +66,7 @@ def read_alignments(train_loader: TrainingLoader) -> list[tuple[int, np.ndarray]
     reader = ShardReader(shard_set)
     found = []
     for number in number_N.tolist():
-        phones_T = reader.read_phones(number)
+        phones_T = reader.phones(number)
         if phones_T is not None and (phones_T > SILENCE_NUMBER).any():
             found.append((int(shard_set.index["speaker"][number]), phones_T))
     if not found:
@@ -135,7 +146,7 @@ class PhoneTrainingModule(nn.Module):
                     logits = self.recogniser.logits(half, values_BTD[rows], batch.valid_BT[rows])
                     by_head.append((logits, state_BT[rows] if len(own) else torch.full_like(state_BT[rows], -1)))
         with self.clock.part("loss"):
-            loss, losses = self.objective(by_head, self.recogniser.inventory_phone_U)
+            loss, losses = self.objective(by_head, self.recogniser.phone_S[::STATES_PER_UNIT])
         return TrainingOutput(loss, losses, torch.zeros(0))
 
 
@@ -159,9 +170,7 @@ def phone_task(
     shard_set = train_loader.shard_set
     half_S = deal_halves(shard_set, train_loader.speakers).to(runtime.device)
     voices = voices_for(encoder, shard_set, runtime.device)
-    module = PhoneTrainingModule(
-        encoder.recogniser, encoder.normalisation, voices, half_S, runtime.precision, clock
-    )
+    module = PhoneTrainingModule(encoder.recogniser, encoder.normalisation, voices, half_S, runtime.precision, clock)
 
     def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> dict[str, float]:
         return validate_phones(encoder, loader, processes, signal_number)
@@ -210,9 +219,7 @@ def validate_phones(
         )
         posterior_BTS = encoder.recogniser.posteriors(values_BTD, batch.valid_BT)
         occupancy_BTS, _ = encoder.recogniser.smooth(posterior_BTS, batch.valid_BT)
-        said = [
-            encoder.recogniser.by_phone(part).argmax(-1).cpu().numpy() for part in (posterior_BTS, occupancy_BTS)
-        ]
+        said = [encoder.recogniser.by_phone(part).argmax(-1).cpu().numpy() for part in (posterior_BTS, occupancy_BTS)]
         for row in batch.row_valid_B.nonzero().squeeze(1).tolist():
             counts += _score(batch, row, *(phones_BT[row] for phones_BT in said))
     encoder.train(was_training)
@@ -244,5 +251,3 @@ def _score(batch: Batch, row: int, by_frame_T: np.ndarray, smooth_T: np.ndarray)
             edit_distance(true, said),
         ]
     )
-
-

@@ -5,31 +5,42 @@ checkpoint.  Cost: the imports take about 5 s; then steps.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import signal
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object
 
 from accent.configuration import load, to_mapping
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
-from accent.losses.objective import AccentObjective
-from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.build import AccentEncoder, build_encoder
+from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.extraction.speaker_statistics import set_normalisation
 from launch.run_config import RunConfig, TrainingConfig
 from launch.runtime.agreement import Runtime, raise_on_all_ranks
+from launch.runtime.signals import Interrupted, mark_preempted
 from launch.runtime.start import describe, start_runtime
+from launch.training.accent_task import accent_task
 from launch.training.batch_checks import check_batches
 from launch.training.identity import shard_set_fingerprint
+from launch.training.initial import begin_with
+from launch.training.phone_task import find_units, local_only, phone_task, read_alignments
 from launch.training.run_folder import one_training, prepare_run_folder, resolve
+from launch.training.task import Task
 from launch.training.trainer import Trainer
+from shards.loading.loader import TrainingLoader
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 from shards.open import open_shards
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import make_split
+
+PHONES_FOLDER = "phones"
+"""Folder in a run's, of the run that trains its phone heads."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class TrainingResult:
 
 
 def train_accent_encoder(
-    model: EnhancedAccentEncoder,
+    model: AccentEncoder,
     train_loader: TrainingBatches,
     val_loader: EvaluationBatches | None,
     num_epochs: int | None = None,
@@ -60,6 +71,7 @@ def train_accent_encoder(
     resume: bool = True,
     mixed_precision: str | None = None,
     runtime: Runtime | None = None,
+    half_S: torch.Tensor | None = None,
 ) -> TrainingResult:
     """Train an encoder in place.
 
@@ -77,6 +89,8 @@ def train_accent_encoder(
         resume: continue from the newest checkpoint of `run`, if it has one.
         mixed_precision: "no", "bf16", "fp16"; None takes the launcher's choice.
         runtime: the processes, from `launch.runtime.start.start_runtime`; it has its own device and precision.
+        half_S: for a `PhoneticEncoder`: which of its phone heads each speaker of the shard set has trained, from
+            `launch.training.phone_task.deal_halves`; None if they were trained on other speakers.
 
     Returns:
         Steps, best validation, history, run folder.
@@ -100,41 +114,92 @@ def train_accent_encoder(
                 raise AccentError(
                     "compile: true does not go with ZeRO stage 3, whose weights come and go; take stage 2"
                 )
-            features = train_loader.shard_set.manifest.configuration.get("features", {})
-            feature_config = load(FeatureConfig, features)
             warnings = check_batches(train_loader, training.losses)
             if folder is not None and runtime.is_main:
                 held.enter_context(one_training(folder))
         with torch.random.fork_rng():
             torch.manual_seed(training.seed)
             model.set_accents(train_loader.accents)
-        set_normalisation(model, train_loader)
-        model.train()
-        trainer = Trainer(
-            model,
-            AccentObjective(training.losses, model.config.accent_scale),
-            train_loader,
-            val_loader,
-            training,
-            runtime,
-            folder,
-            feature_config,
-            _identity(model, train_loader, val_loader, training),
-        )
-        if runtime.is_main:
-            parameters = sum(parameter.numel() for parameter in model.parameters())
-            start = describe(runtime, training, train_loader.global_batch // runtime.world_size, parameters)
-            print(start, *warnings, sep="\n", flush=True)
-        progress = trainer.run(resume)
-    model.eval()
+        if not isinstance(model, PhoneticEncoder):
+            # Phone heads keep the statistics they were trained with.
+            set_normalisation(model, train_loader)
+        with raise_on_all_ranks(runtime):
+            task = accent_task(model, train_loader, training, runtime, half_S)
+        return _fit(task, train_loader, val_loader, training, folder, resume, runtime, warnings)
+
+
+def train_phone_heads(
+    encoder: PhoneticEncoder,
+    train_loader: TrainingLoader,
+    val_loader: EvaluationBatches | None,
+    alignments: Sequence[tuple[int, np.ndarray]],
+    training: TrainingConfig,
+    run: Path,
+    resume: bool,
+    runtime: Runtime,
+) -> TrainingResult:
+    """Train the phone heads of a phonetic encoder in place; every process calls this.
+
+    Args:
+        encoder: its units are those of the alignments.
+        train_loader: training batches, with alignments.
+        val_loader: whole utterances of speakers that do not train; None validates nothing.
+        alignments: speaker and phones of the training utterances.
+        training: optimizer, epochs and the rest; its losses are not read.
+        run: the run's folder; its lock is held.
+        resume: continue from the newest checkpoint.
+        runtime: the processes.
+
+    Returns:
+        Steps, best validation (frame accuracy), history, run folder.
+
+    Raises:
+        AccentError: something the user can mend, in one line.
+        Interrupted: Ctrl-C or SIGTERM; the state was saved.
+    """
+    set_normalisation(encoder, train_loader)
+    task = phone_task(encoder, train_loader, alignments, runtime)
+    return _fit(task, train_loader, val_loader, training, run, resume, runtime, [])
+
+
+def _fit(
+    task: Task,
+    train_loader: TrainingBatches,
+    val_loader: EvaluationBatches | None,
+    training: TrainingConfig,
+    folder: Path | None,
+    resume: bool,
+    runtime: Runtime,
+    warnings: Sequence[str],
+) -> TrainingResult:
+    task.encoder.train()
+    task.module.train()
+    features = train_loader.shard_set.manifest.configuration.get("features", {})
+    trainer = Trainer(
+        task,
+        train_loader,
+        val_loader,
+        training,
+        runtime,
+        folder,
+        load(FeatureConfig, features),
+        _identity(task.encoder, train_loader, val_loader, training),
+    )
+    if runtime.is_main:
+        parameters = sum(parameter.numel() for parameter in task.module.parameters() if parameter.requires_grad)
+        start = describe(runtime, training, train_loader.global_batch // runtime.world_size, parameters)
+        print(start, *warnings, sep="\n", flush=True)
+    progress = trainer.run(resume)
+    task.encoder.eval()
     return TrainingResult(progress.step, progress.best, progress.best_step, tuple(progress.history), folder)
 
 
-def train_run(config: RunConfig) -> TrainingResult:
+def train_run(config: RunConfig, runtime: Runtime | None = None) -> TrainingResult:
     """Do one training run as its configuration says; every process calls this.
 
     Args:
         config: the run.
+        runtime: the processes, if they have met already.
 
     Returns:
         What it came to.
@@ -142,7 +207,7 @@ def train_run(config: RunConfig) -> TrainingResult:
     Raises:
         AccentError: something the user can mend, in one line.
     """
-    runtime = start_runtime(
+    runtime = runtime or start_runtime(
         None if config.device == "auto" else config.device,
         config.mixed_precision,
         config.processes,
@@ -165,15 +230,58 @@ def train_run(config: RunConfig) -> TrainingResult:
                 held.enter_context(one_training(run))
                 resolved = resolve(config, train_loader, runtime)
                 prepare_run_folder(run, resolved, split, shards.shard_set, runtime)
-        torch.manual_seed(config.seed)
-        model = EnhancedAccentEncoder(dataclasses.replace(config.model, accents=tuple(train_loader.accents)))
+        model_config = dataclasses.replace(config.model, accents=tuple(train_loader.accents))
+        if config.objective == "phones":
+            with raise_on_all_ranks(runtime):
+                train_loader = local_only(train_loader)
+                alignments = read_alignments(train_loader)
+            torch.manual_seed(config.seed)
+            heads = PhoneticEncoder(dataclasses.replace(model_config, units=find_units(alignments)))
+            return train_phone_heads(heads, train_loader, val_loader, alignments, config, run, config.resume, runtime)
+        half_S = None
+        if config.init is not None or config.model.branch == "phones":
+            init = Path(config.init) if config.init is not None else _phones_first(config, runtime)
+            with raise_on_all_ranks(runtime):
+                model, half_S = begin_with(init, config.model.branch, shards.shard_set)
+        else:
+            torch.manual_seed(config.seed)
+            model = build_encoder(model_config)
         return train_accent_encoder(
-            model, train_loader, val_loader, training=config, run=run, resume=config.resume, runtime=runtime
+            model,
+            train_loader,
+            val_loader,
+            training=config,
+            run=run,
+            resume=config.resume,
+            runtime=runtime,
+            half_S=half_S,
         )
 
 
+def _phones_first(config: RunConfig, runtime: Runtime) -> Path:
+    """Train the phone heads of a run in its folder `phones`, or find them trained; return that folder."""
+    phones = dataclasses.replace(
+        config,
+        objective="phones",
+        run=str(Path(config.run) / PHONES_FOLDER),
+        epochs=config.phones.epochs,
+        validate_every_epochs=config.phones.epochs,
+        batch=config.phones.batch,
+        optimizer=config.phones.optimizer,
+        gradient_accumulation_steps=1,
+    )
+    try:
+        train_run(phones, runtime)
+    except Interrupted as stop:
+        # A job script looks for the mark in the folder of the run that it started.
+        if stop.number == signal.SIGTERM and runtime.is_main:
+            mark_preempted(Path(config.run), 0)
+        raise
+    return Path(phones.run)
+
+
 def _identity(
-    model: EnhancedAccentEncoder,
+    model: AccentEncoder,
     train_loader: TrainingBatches,
     val_loader: EvaluationBatches | None,
     training: TrainingConfig,

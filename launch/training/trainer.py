@@ -24,9 +24,6 @@ from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.inference.embedder import save_model
 from accent.keyed_random import step_seed
-from accent.losses.objective import AccentObjective
-from accent.model.encoder import EnhancedAccentEncoder
-from launch.extraction.speaker_statistics import voices_for
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
@@ -34,11 +31,10 @@ from launch.training.checkpoint import Checkpoints, Progress
 from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
-from launch.training.module import TrainingModule
 from launch.training.monitor import Monitor, StepReport
 from launch.training.optimizer import learning_rate
-from launch.training.step_timer import StepTimer
-from launch.training.validation import SELECTION, StoppedWhileValidating, validate
+from launch.training.task import Task
+from launch.training.validation import StoppedWhileValidating
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 
@@ -52,8 +48,7 @@ class Trainer:
     """One run at work.
 
     Args:
-        encoder: trained in place; its normalisation and accents are set.
-        objective: the losses.
+        task: what is learned; its encoder is trained in place.
         train_loader: this process's share of every global batch.
         val_loader: whole utterances of unseen speakers; None validates nothing and exports the last weights.
         training: how to train.
@@ -65,8 +60,7 @@ class Trainer:
 
     def __init__(
         self,
-        encoder: EnhancedAccentEncoder,
-        objective: AccentObjective,
+        task: Task,
         train_loader: TrainingBatches,
         val_loader: EvaluationBatches | None,
         training: TrainingConfig,
@@ -75,23 +69,19 @@ class Trainer:
         feature_config: FeatureConfig,
         identity: dict[str, object],
     ) -> None:
-        self.encoder, self.train_loader, self.val_loader = encoder, train_loader, val_loader
+        self.task, self.train_loader, self.val_loader = task, train_loader, val_loader
         self.training, self.runtime, self.run_folder = training, runtime, run
         self.feature_config = feature_config
         steps_per_epoch = max(1, round(train_loader.steps_per_epoch / training.gradient_accumulation_steps))
         self.total_steps = training.epochs * steps_per_epoch
         self.validate_every_steps = training.validate_every_epochs * steps_per_epoch
-        self.clock = StepTimer(runtime.device)
-        voices = voices_for(encoder, train_loader.shard_set, runtime.device)
-        module = TrainingModule(
-            encoder, objective, voices, training.chunk_rows, training.compile, runtime.precision, self.clock
-        )
+        self.clock = task.clock
         self.engine: Engine
         if runtime.zero_stage:
             rows = train_loader.global_batch // runtime.world_size
-            self.engine = ZeroEngine(module, training, runtime, self.clock, rows)
+            self.engine = ZeroEngine(task.module, training, runtime, self.clock, rows)
         else:
-            self.engine = DataParallelEngine(module, training, runtime, self.clock)
+            self.engine = DataParallelEngine(task.module, training, runtime, self.clock)
         self.progress = Progress()
         self.checkpoints = (
             None if run is None else Checkpoints(run / "checkpoints", training.checkpoints.keep_last, identity, runtime)
@@ -278,23 +268,22 @@ class Trainer:
         best, metrics = True, dict[str, float]()
         if self.val_loader is not None:
             try:
-                metrics = validate(
-                    self.encoder, self.val_loader, list(self.encoder.config.accents), self.runtime, lambda: stop.number
-                )
+                metrics = self.task.validate(self.val_loader, self.runtime, lambda: stop.number)
             except StoppedWhileValidating as stopped:
                 # A scheduler kills half a minute after its signal; the next start makes up for this validation.
                 self._leave(stopped.number, monitor)
             # Of equal ones the later is kept: it has trained longer.
-            best = progress.best is None or metrics[SELECTION] >= progress.best
+            chosen_by = metrics[self.task.selection]
+            best = progress.best is None or chosen_by >= progress.best
             if best:
-                progress.best, progress.best_step = metrics[SELECTION], progress.step
+                progress.best, progress.best_step = chosen_by, progress.step
             progress.history.append({"step": float(progress.step), **metrics})
         progress.validated_step = progress.step
         if best:
             self._export()
         if metrics:
             monitor.validation(progress.step, metrics, best, time.perf_counter() - began)
-            if metrics["spread"] < COLLAPSED:
+            if metrics.get("spread", 1.0) < COLLAPSED:
                 monitor.note("warning: the embeddings have collapsed into one point; try a lower optimizer.lr")
 
     def _export(self) -> None:
@@ -304,7 +293,7 @@ class Trainer:
             if self.runtime.is_main:
                 folder = self.run_folder / "model"
                 try:
-                    save_model(self.encoder, folder, self.feature_config)
+                    save_model(self.task.encoder, folder, self.feature_config)
                 except (OSError, SafetensorError) as error:
                     raise AccentError(
                         f"{folder}: cannot be written ({error}); check free space and permissions"
@@ -337,7 +326,7 @@ class Trainer:
         return Monitor(
             None if self.run_folder is None else self.run_folder / "tensorboard",
             self.training.monitor,
-            self.encoder.config.ordered_families,
+            self.task.fusion_names,
             self.progress.step,
             self.total_steps,
             self.train_loader.global_batch * self.training.gradient_accumulation_steps,

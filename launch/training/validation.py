@@ -16,7 +16,7 @@ from accelerate.utils import broadcast_object_list
 from accent.errors import AccentError
 from accent.metrics import map_at_r
 from accent.metrics.classification import confusion_by_speaker, scores_of_confusion
-from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.build import AccentEncoder
 from launch.extraction.extract import Extraction, encode
 from launch.extraction.speaker_statistics import voices_for
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
@@ -37,7 +37,7 @@ class StoppedWhileValidating(Exception):  # noqa: N818 (no error: a wish)
 
 
 def validate(
-    encoder: EnhancedAccentEncoder,
+    encoder: AccentEncoder,
     loader: EvaluationBatches,
     accents: list[str],
     runtime: Runtime,
@@ -73,7 +73,7 @@ def validate(
 
 
 def extract_on_all_ranks(
-    encoder: EnhancedAccentEncoder, loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]
+    encoder: AccentEncoder, loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]
 ) -> Extraction:
     """Embed a loader's utterances on all processes and gather them, in sample order, each exactly once.
 
@@ -83,7 +83,7 @@ def extract_on_all_ranks(
     """
     with raise_on_all_ranks(runtime):
         voices = voices_for(encoder, loader.shard_set, runtime.device)
-    batches = _agreed_batches(loader, runtime, signal_number)
+    batches = agreed_batches(loader, runtime, signal_number)
     parts = list(encode(encoder, batches, runtime.device, voices, runtime.precision))
     if not parts:
         raise AllRanksError("no validation utterance: give split.validation a speaker of each accent")
@@ -95,7 +95,7 @@ def extract_on_all_ranks(
     return extraction
 
 
-def _agreed_batches(loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]) -> Iterator[Batch]:
+def agreed_batches(loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]) -> Iterator[Batch]:
     """Yield a loader's batches; a signal or a fault of one process ends the iteration on all of them together."""
     batches, fault = iter(loader), None
     while True:

@@ -64,8 +64,7 @@ def measure_chain(alignments: Iterable[np.ndarray], inventory: Inventory) -> Uni
         initial_U[unit_P[0]] += 1
         state_S += np.bincount(inventory.states(phones_T), minlength=inventory.n_states)
 
-    share_P = np.bincount(inventory.phone_U, entries_U, minlength=phones)
-    share_P /= share_P.sum()
+    share_P = np.bincount(inventory.phone_U, entries_U, minlength=phones) / entries_U.sum()
     legal_PU = np.zeros((phones, units), bool)
     known = np.unique(inventory.phone_U)
     for left in known:

@@ -85,11 +85,12 @@ class PhoneticEmbedding(nn.Module):
             else torch.zeros(0, dtype=torch.long)
             for view in VIEWS
         }
-        self.tables = nn.ModuleList()
+        tables = []
         for view in VIEWS:
             cells = self.cells.counts[view.level] if view.columns else self.cells.n_phones + self.cells.counts["unit"]
-            self.tables.append(ViewTable(view, cells, max(1, len(self._columns[view.name]))))
-        self.sizes = [table.mean_KC.numel() for table in self.tables]  # type: ignore[union-attr]
+            tables.append(ViewTable(view, cells, max(1, len(self._columns[view.name]))))
+        self.tables = nn.ModuleList(tables)
+        self.sizes = [table.mean_KC.numel() for table in tables]
         """Entries of each view."""
         self.directions_XQ: Tensor
         # In half precision: it is by far the largest part of the model, and its last digits decide nothing.

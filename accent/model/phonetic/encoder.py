@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from accent.features.schema import N_COLUMNS
 from accent.model.config import ModelConfig
 from accent.model.encoder import EncoderOutput
-from accent.model.heads import build_accent_head
+from accent.model.heads import build_accent_head, grown_head
 from accent.model.normalisation import Normalisation, VoiceStatistics
 from accent.model.phonetic.embedding import PhoneticEmbedding
 from accent.model.phonetic.inventory import Inventory
@@ -124,9 +124,9 @@ class PhoneticEncoder(nn.Module):
         """Make the accent head tell these accents apart; as `EnhancedAccentEncoder.set_accents`."""
         if tuple(names) == self.config.accents:
             return
+        known = self.config.accents
         self.config = dataclasses.replace(self.config, accents=tuple(names))
-        weight = self.accent_head.direction_AE
-        self.accent_head = build_accent_head(self.config).to(weight.device, weight.dtype).train(self.training)
+        self.accent_head = grown_head(self.accent_head, known, self.config)
 
     def fusion_weights(self) -> dict[str, float]:
         """Return the share of each view by name; they sum to one."""

@@ -69,13 +69,14 @@ def measure_embedding(
     for table in embedding.tables:
         assert isinstance(table, ViewTable)
         _measure_means(embedding, table, of_speakers, len(speakers))
-        deviation_GKC = _blocks(lambda rows, t=table: embedding.deviations(of_speakers(rows), t), len(speakers))
+        blocks = [embedding.deviations(of_speakers(rows), table) for rows in _in_blocks(len(speakers))]
+        deviation_GKC = torch.cat(blocks)
         _measure_entries(table, deviation_GKC, accent_G)
     _measure_directions(embedding, of_speakers, len(speakers), sums_of, len(speaker_N))
 
 
-def _blocks(function: Callable[[Sequence[int]], Tensor], count: int) -> Tensor:
-    return torch.cat([function(range(at, min(at + ROWS_AT_A_TIME, count))) for at in range(0, count, ROWS_AT_A_TIME)])
+def _in_blocks(count: int) -> list[range]:
+    return [range(at, min(at + ROWS_AT_A_TIME, count)) for at in range(0, count, ROWS_AT_A_TIME)]
 
 
 def _measure_means(
@@ -86,8 +87,8 @@ def _measure_means(
 ) -> None:
     """Set a view's means: of speakers, not of frames; a speaker who said little of a cell weighs less in it."""
     total_KC, weight_K = torch.zeros_like(table.mean_KC), torch.zeros(len(table.mean_KC))
-    for at in range(0, count, ROWS_AT_A_TIME):
-        sums = of_speakers(range(at, min(at + ROWS_AT_A_TIME, count)))
+    for rows in _in_blocks(count):
+        sums = of_speakers(rows)
         if table.view.columns:
             columns = embedding.columns_of(table.view)
             count_RK, sum_RKC = embedding.cells.sums(sums, table.view.level, columns)
@@ -138,8 +139,8 @@ def _measure_directions(
 
     entry_RX = torch.cat(
         [
-            _blocks(lambda rows: entries(of_speakers(rows)), speakers),
-            _blocks(lambda rows: entries(sums_of(list(rows))), utterances),
+            *(entries(of_speakers(rows)) for rows in _in_blocks(speakers)),
+            *(entries(sums_of(rows)) for rows in _in_blocks(utterances)),
         ]
     )
     variance_R, vector_RR = torch.linalg.eigh((entry_RX @ entry_RX.T).double())

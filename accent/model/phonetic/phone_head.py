@@ -133,7 +133,7 @@ class PhoneHead(nn.Module):
 
 
 def with_neighbours(x_BPC: Tensor, distance: int) -> Tensor:
-    """Return each position with those `distance` before and after it, `[B, P, 3 C]`; beyond either end there is zero."""
+    """Return each position with those `distance` before and after it, `[B, P, 3 C]`; zero beyond the ends."""
     padded = F.pad(x_BPC, (0, 0, distance, distance))
     positions = x_BPC.shape[1]
     return torch.cat([padded[:, :positions], x_BPC, padded[:, 2 * distance :]], dim=2)

@@ -52,7 +52,7 @@ VIEWS: tuple[View, ...] = (
     View("formants", "phone", ("formants", "formants_slopes"), 0.15),
     View("voice", "phone", ("prosody", "prosody_slopes", "voice"), 0.15),
     View("confusion", "phone", ("confusion",), 0.25),
-    View("confusion in context", "unit", ("confusion",), 0.4),
+    View("confusion_in_context", "unit", ("confusion",), 0.4),
     View("duration", "unit", (), 0.5),
 )
 

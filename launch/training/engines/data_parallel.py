@@ -14,7 +14,7 @@ from torch import nn
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.training.engines.engine import MOMENTS, WEIGHTS, Engine, StepResult, nan_if_not_finite, to_host
-from launch.training.module import TrainingModule, TrainingOutput
+from launch.training.module import TrainingOutput
 from launch.training.optimizer import build_optimizer, set_learning_rate
 from launch.training.step_timer import StepTimer
 from shards.loading.batch import Batch
@@ -27,7 +27,7 @@ class DataParallelEngine(Engine):
 
     def __init__(
         self,
-        module: TrainingModule,
+        module: nn.Module,
         training: TrainingConfig,
         runtime: Runtime,
         clock: StepTimer,

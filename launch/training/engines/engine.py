@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import LossScale
-from launch.training.module import TrainingModule, TrainingOutput
+from launch.training.module import TrainingOutput
 from launch.training.step_timer import StepTimer
 from shards.loading.batch import Batch
 
@@ -55,7 +55,7 @@ class Engine(ABC):
 
     def __init__(
         self,
-        module: TrainingModule,
+        module: nn.Module,
         training: TrainingConfig,
         runtime: Runtime,
         clock: StepTimer,

@@ -18,11 +18,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.training.engines.engine import WEIGHTS, Engine, StepResult, nan_if_not_finite, to_host
-from launch.training.module import TrainingModule, TrainingOutput
+from launch.training.module import TrainingOutput
 from launch.training.optimizer import build_optimizer, set_learning_rate
 from launch.training.step_timer import StepTimer
 from shards.loading.batch import Batch
@@ -68,7 +69,7 @@ class ZeroEngine(Engine):
 
     def __init__(
         self,
-        module: TrainingModule,
+        module: nn.Module,
         training: TrainingConfig,
         runtime: Runtime,
         clock: StepTimer,

@@ -1,0 +1,45 @@
+"""Begin a run with the encoder of another one.
+
+Cost: reading the weights.
+
+Shapes: S speakers of the shard set.
+"""
+
+import json
+from pathlib import Path
+
+from torch import Tensor
+
+from accent.errors import AccentError
+from accent.inference.embedder import load_model
+from accent.model.build import AccentEncoder
+from accent.model.phonetic.encoder import PhoneticEncoder
+from launch.training.phone_task import deal_halves
+from shards.shard_set.manifest import ShardSet
+
+
+def begin_with(init: Path, branch: str, shard_set: ShardSet) -> tuple[AccentEncoder, Tensor | None]:
+    """Return the encoder of a run, and who trained which of its phone heads.
+
+    Args:
+        init: the folder of a run; for the branch `phones` of one with `objective=phones`, or of one that began so.
+        branch: the branch that the configuration asks for.
+        shard_set: what is trained on now.
+
+    Returns:
+        The encoder, with the accents it was trained on; half_S [S], or nothing for the branch `frames`.
+
+    Raises:
+        AccentError: no such run, or one of another branch.
+    """
+    encoder, _ = load_model(init)
+    if encoder.config.branch != branch:
+        raise AccentError(
+            f"{init}: its encoder is of the branch {encoder.config.branch}, the configuration asks for {branch}; "
+            f"give model.branch={encoder.config.branch}, or another init"
+        )
+    if not isinstance(encoder, PhoneticEncoder):
+        return encoder, None
+    split = next((file for file in (init / "phones" / "split.json", init / "split.json") if file.is_file()), None)
+    trained = [] if split is None else json.loads(split.read_text(encoding="utf-8"))["train"]
+    return encoder, deal_halves(shard_set, trained)
