@@ -24,3 +24,9 @@ def saa() -> Path:
 def speechocean() -> Path:
     """Sixty-four Mandarin speakers of English, twenty utterances each (speechocean762)."""
     return _real_speech("speechocean")
+
+
+@pytest.fixture(scope="session")
+def saa8k() -> Path:
+    """Two hundred and forty-one speakers of eight accents at 8 kHz, six utterances each (Speech Accent Archive)."""
+    return _real_speech("saa8k")
