@@ -5,7 +5,6 @@ Shapes: N utterances, T frames, D columns, S speakers.  Cost: reads the JSON of 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,36 +20,37 @@ class Utterances:
     """All utterances of a shard set; utterance `n` is sample `n`."""
 
     shard_set: ShardSet
+    reader: ShardReader
+    """Reads frames, phones and JSON by number."""
+    metadata: list[dict[str, Any]]
+    """The JSON of every sample."""
+    key_N: np.ndarray
+    """str: the samples' keys."""
+    speaker_N: np.ndarray
+    """str: the speakers' names."""
+    accent_N: np.ndarray
+    """int64: positions in the shard set's accents."""
+    prompt_N: np.ndarray
+    """str: what is read."""
 
-    @cached_property
-    def reader(self) -> ShardReader:
-        """Reads frames, phones and JSON by number."""
-        return ShardReader(self.shard_set)
+    @classmethod
+    def of(cls, shard_set: ShardSet) -> "Utterances":
+        """Read the JSON of every sample of a shard set.
 
-    @cached_property
-    def metadata_N(self) -> list[dict[str, Any]]:
-        """The JSON of every sample."""
-        return [self.reader.metadata(number) for number in range(len(self))]
-
-    @cached_property
-    def key_N(self) -> np.ndarray:
-        """str: the samples' keys."""
-        return np.array([one["key"] for one in self.metadata_N])
-
-    @cached_property
-    def speaker_N(self) -> np.ndarray:
-        """str: the speakers' names."""
-        return np.array(self.shard_set.speakers)[self.shard_set.index["speaker"]]
-
-    @cached_property
-    def accent_N(self) -> np.ndarray:
-        """int64: positions in the shard set's accents."""
-        return np.asarray(self.shard_set.index["accent"], dtype=np.int64)
-
-    @cached_property
-    def prompt_N(self) -> np.ndarray:
-        """str: what is read."""
-        return np.array(self.shard_set.prompts)[self.shard_set.index["prompt"]]
+        Raises:
+            AccentError: a sample cannot be read.
+        """
+        reader = ShardReader(shard_set)
+        metadata = [reader.metadata(number) for number in range(len(shard_set.index))]
+        return cls(
+            shard_set,
+            reader,
+            metadata,
+            np.array([one["key"] for one in metadata]),
+            np.array(shard_set.speakers)[shard_set.index["speaker"]],
+            np.asarray(shard_set.index["accent"], dtype=np.int64),
+            np.array(shard_set.prompts)[shard_set.index["prompt"]],
+        )
 
     @property
     def accents(self) -> list[str]:
@@ -58,11 +58,11 @@ class Utterances:
         return self.shard_set.accents
 
     def __len__(self) -> int:
-        return len(self.shard_set.index)
+        return len(self.key_N)
 
-    def columns_TD(self, number: int, family: str) -> np.ndarray:
-        """Return one feature family of an utterance, float64, NaN where undefined."""
-        return self.reader.frames(number)[:, family_slices()[family]].astype(np.float64)
+    def family(self, number: int, name: str) -> np.ndarray:
+        """Return a feature family of an utterance, float64 [T, D], NaN where undefined."""
+        return self.reader.frames(number)[:, family_slices()[name]].astype(np.float64)
 
     def taught(self, split: Split) -> np.ndarray:
         """Return the numbers of the utterances a system may learn from, the validation speakers' included."""

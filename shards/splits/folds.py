@@ -248,7 +248,7 @@ def _draw_validation(
         )
         if len(left) <= count:
             raise AccentError(
-                f"{where}: accent '{accent}' has {len(left)} training speakers, too few to validate on {count} of them; "
+                f"{where}: accent '{accent}' has {len(left)} training speakers, too few to validate on {count}; "
                 "validate on fewer"
             )
         for _ in range(count):

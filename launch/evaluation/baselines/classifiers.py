@@ -11,7 +11,7 @@ Cost: a Gram matrix of all training groups, and a fit for each setting and inner
 
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -47,10 +47,8 @@ class Setting(NamedTuple):
     """Weight of the second view; the first has 1."""
 
 
-class Fit(Protocol):
-    """A trained classifier: scores of the accents from similarities to the training groups, or from features."""
-
-    def __call__(self, input_GM: np.ndarray) -> np.ndarray: ...
+Fit = Callable[[np.ndarray], np.ndarray]
+"""A trained classifier: from similarities to the training groups [G, M], or features [G, F], to scores [G, A]."""
 
 
 class Classifier(NamedTuple):

@@ -58,12 +58,12 @@ class PhoneSegments:
 
 def frame_columns(utterances: Utterances, number: int) -> np.ndarray:
     """Return the columns of an utterance: 20 MFCC, their slopes, the logarithms of F1 to F3, float64 [T, D]."""
-    mfcc_TD = utterances.columns_TD(number, "mfcc")
+    mfcc_TD = utterances.family(number, "mfcc")
     offsets = np.arange(-SLOPE_FRAMES, SLOPE_FRAMES + 1)
     padded = np.pad(mfcc_TD, ((SLOPE_FRAMES, SLOPE_FRAMES), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, len(offsets), axis=0)
     slope_TD = windows @ offsets / (offsets @ offsets)
-    formants = utterances.columns_TD(number, "formants")[:, : len(TUBE_HZ)]
+    formants = utterances.family(number, "formants")[:, : len(TUBE_HZ)]
     log_formants = np.column_stack([_filled(column, tube) for column, tube in zip(formants.T, TUBE_HZ, strict=True)])
     return np.concatenate([mfcc_TD[:, :N_MFCC], slope_TD[:, :N_MFCC], np.log(log_formants)], axis=1)
 

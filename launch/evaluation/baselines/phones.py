@@ -77,8 +77,9 @@ def phones_of_files(folder: Path) -> PhonesOfFold:
     """Take phones that a recogniser decoded before, a file for each fold.
 
     Args:
-        folder: holds `fold0.npz`, `fold1.npz` ...: `key` (the samples' keys), `offset` (int [N + 1]), and `phone` (phone
-            numbers of all utterances one after the other; utterance i has offset[i] to offset[i + 1]).
+        folder: holds `fold0.npz`, `fold1.npz` ... with `key` (the samples' keys), `offset` (int [N + 1]), `phone` (the
+            phone numbers of all utterances one after the other; utterance i has offset[i] to offset[i + 1]), and
+            `is_test` (whether the recogniser never heard the utterance's speaker).
 
     Returns:
         A source of phones for each fold.
@@ -89,11 +90,9 @@ def phones_of_files(folder: Path) -> PhonesOfFold:
         if not path.is_file():
             raise AccentError(f"{path}: no decoded phones of fold {fold}; decode it, or leave this baseline out")
         with np.load(path) as archive:
-            key, offset, phone = archive["key"], archive["offset"], archive["phone"]
-            tested = archive["is_test"] if "is_test" in archive else None
+            key, offset, phone, tested = (archive[name] for name in ("key", "offset", "phone", "is_test"))
         row = {name: number for number, name in enumerate(key.tolist())}
-        if tested is not None:
-            _check_fold(path, utterances, split, row, tested)
+        _check_fold(path, utterances, split, row, tested)
         if phone.max() >= len(PHONES):
             raise AccentError(f"{path}: phone {phone.max()}, but there are {len(PHONES)}; decode with this inventory")
 
