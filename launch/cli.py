@@ -1,4 +1,4 @@
-"""The command `accent`: featurize, shards, inspect, slurm, evaluate, embed, demo.
+"""The command `accent`: featurize, shards, inspect, slurm, evaluate, embed, demo, crossval, baselines.
 
 Each command parses its words and calls one function elsewhere; heavy imports wait until a command needs them.  A fault
 the user can mend is one line on stderr and status 2 (the traceback only with --debug), Ctrl-C is status 130.
@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import typer
 
 from accent.errors import AccentError
+from launch.commands.baselines import baselines
+from launch.commands.crossval import crossval
 
 INTERRUPTED = 130
 
@@ -29,6 +31,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Values that replace those of the configuration.", show_default=False),
 ]
+
+app.command()(crossval)
+app.command()(baselines)
 
 
 @app.callback()

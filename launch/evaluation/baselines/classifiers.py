@@ -119,8 +119,7 @@ def fit_on_groups(
     """
     taught_n = utterances.taught(split)
     wholes = utterances.wholes(taught_n)
-    groups = [*wholes, *([number] for number in taught_n[:, None])]
-    groups = [np.asarray(rows).ravel() for rows in groups]
+    groups = [*wholes, *taught_n[:, None]]
     accent_M, speaker_M = accent_of(utterances, groups), speaker_of(utterances, groups)
     is_whole_M = np.arange(len(groups)) < len(wholes)
     scaler = _Scaler.learn(vectors(groups), is_whole_M)
