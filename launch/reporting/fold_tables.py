@@ -7,7 +7,16 @@ from rich import box
 from rich.table import Table
 
 _NARROW: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
-COLUMNS = ("system", "balanced acc./speaker", "macro-F1/speaker", "balanced acc./utterance", "1", "2", "4", "6")
+COLUMNS = (
+    "system",
+    "speaker: balanced accuracy",
+    "speaker: macro-F1",
+    "utterance: balanced accuracy",
+    "1",
+    "2",
+    "4",
+    "6",
+)
 MORE_COLUMNS = (
     "system",
     "accent EER",
@@ -69,17 +78,18 @@ def embedding_rows(report: Mapping[str, Any]) -> list[list[str]]:
 
 
 def fold_tables(report: Mapping[str, Any]) -> list[Table]:
-    """Return both tables for the terminal."""
+    """Return both tables for the terminal, at most 80 columns wide."""
     tables = []
     for title, columns, rows in (
-        ("decisions: value [95 % interval over speakers]", COLUMNS, decisions_rows(report)),
-        ("embeddings of single utterances, calibration, permutation test", MORE_COLUMNS, embedding_rows(report)),
+        ("accents told, and by a speaker's 1, 2, 4, 6 utterances; 95 % intervals", COLUMNS, decisions_rows(report)),
+        ("embeddings of single utterances; calibration; permutation test", MORE_COLUMNS, embedding_rows(report)),
     ):
         table = Table(title=title, title_justify="left", **_NARROW)
         for number, column in enumerate(columns):
-            table.add_column(column, justify="right" if number else "left")
+            # Values stand above their intervals, so that the table fits a terminal of 80 columns.
+            table.add_column(column.replace(" ", "\n") if number else column, justify="right" if number else "left")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(row[0], *(cell.replace(" ", "\n", 1) for cell in row[1:]))
         tables.append(table)
     return tables
 
@@ -101,4 +111,4 @@ def _with_interval(figure: Mapping[str, Any]) -> str:
     if figure["interval"] is None:
         return _number(figure["value"])
     low, high = figure["interval"]
-    return f"{figure['value']:.3f} [{low:.2f}, {high:.2f}]"
+    return f"{figure['value']:.3f} {low:.2f}-{high:.2f}"
