@@ -9,7 +9,8 @@ Shapes: N utterances, T frames.  Cost: a pass over the frames.
 
 import numpy as np
 
-from accent.features.schema import FRAMES_PER_SECOND, N_MELS
+from accent.features.schema import N_MELS
+from accent.grid import FRAMES_PER_SECOND
 from launch.evaluation.baselines.vectors import MeanVectors
 from launch.evaluation.utterances import Utterances
 

@@ -10,8 +10,8 @@ import numpy as np
 from accent.metrics.calibration import fit_temperature
 from accent.metrics.groups import EmbedGroups, GroupOutput, mean_of_utterances
 from accent.model.encoder import EnhancedAccentEncoder
-from launch.evaluation.evaluate import extract
 from launch.evaluation.utterances import Utterances
+from launch.extraction.extract import extract
 from launch.extraction.speaker_statistics import voices_for
 from shards.loading.loader import EvaluationLoader
 
@@ -35,12 +35,11 @@ def encoder_groups(
     """
     numbers = np.union1d(tested, validation)
     loader = EvaluationLoader(utterances.shard_set, sorted(set(utterances.speaker_N[numbers])))
-    found = extract(model, loader, table=voices_for(model, utterances.shard_set))
+    found = extract(model, loader, voices=voices_for(model, utterances.shard_set))
     place_N = np.full(len(utterances), -1)
     place_N[found.sample_N] = np.arange(len(found.sample_N))
     order = [list(model.config.accents).index(accent) for accent in utterances.accents]
-    log_probability_NA = np.log(np.maximum(found.probability_NA[:, order], 1e-30))
-    mean = mean_of_utterances(found.embedding_NE, log_probability_NA)
+    mean = mean_of_utterances(found.embedding_NE, found.logits_NA[:, order])
 
     def answer(groups: Sequence[np.ndarray]) -> GroupOutput:
         return mean([place_N[rows] for rows in groups])

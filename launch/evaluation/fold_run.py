@@ -102,33 +102,28 @@ def run_fold(output: Path, number: int) -> None:
     if int(os.environ.get("RANK", "0")) != 0:
         return
     trained = time.monotonic() - begin
-    _answer(Path(base.shards), run)
+    _answer(Path(base.shards), run, base.device)
     summary = {"steps": result.step, "best": result.best, "best_step": result.best_step, "seconds": trained}
     write_text(run.folder / SUMMARY, json.dumps(summary, indent=2) + "\n")
 
 
-def _answer(shards: Path, run: FoldRun) -> None:
+def _answer(shards: Path, run: FoldRun, device: str) -> None:
     """Embed the test speakers' utterances with the run's best model, and write its answers."""
     from accent.inference.embedder import load_model
     from launch.evaluation.encoder_groups import encoder_groups
     from launch.evaluation.group_predictions import predict_groups
     from launch.evaluation.utterances import Utterances
+    from launch.extraction.extract import usable_device
     from shards.shard_set.manifest import ShardSet
 
     shard_set = ShardSet.open(shards)
     utterances = Utterances.of(shard_set)
     split = Split.load(run.split)
-    model, _ = load_model(run.folder, "cuda" if _has_gpu() else "cpu")
+    model, _ = load_model(run.folder, usable_device(None if device == "auto" else device))
     validation = np.flatnonzero(np.isin(utterances.speaker_N, split.validation))
     tested = utterances.tested(split)
     answer = encoder_groups(model, utterances, tested, validation)
     predict_groups(answer, utterances, tested).save(run.folder / PREDICTIONS)
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
