@@ -123,8 +123,8 @@ def _choose(
     found: list[Baseline] = [*CONTROLS, FEATURE_MEANS]
     if sound is None:
         left_out["egemaps"] = "it needs the sound: --sound CORPUS"
-    elif not (sound / utterances.metadata[0]["source"]).is_file():
-        left_out["egemaps"] = f"no sound file {sound / utterances.metadata[0]['source']}"
+    elif not (first_file := sound / utterances.metadata[0].get("source", "")).is_file():
+        left_out["egemaps"] = f"no sound file {first_file}"
     elif find_spec("opensmile") is None:
         left_out["egemaps"] = "opensmile is not installed: pip install 'accent-embeddings[opensmile]'"
     else:
