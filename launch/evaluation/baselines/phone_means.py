@@ -24,6 +24,8 @@ SLOPE_FRAMES = 3
 TUBE_HZ = np.array([500.0, 1500.0, 2500.0])
 """Formants of a uniform tube: what stands for an utterance in which no formant is defined."""
 THIRDS = 3
+SMALLEST_DEVIATION = 0.01
+"""A column that varies less in a group is not blown up."""
 FRAMES_PRIOR = 1.0
 """Frames that pull the mean of a unit's third towards the training speakers' mean."""
 SEGMENTS_PRIOR = 1.0
@@ -211,7 +213,7 @@ class _Sums:
         frames_G1 = (member_GN @ segments.count_N)[:, None]
         mean_GD = (member_GN @ segments.sum_ND) / np.maximum(frames_G1, 1)
         variance_GD = (member_GN @ segments.square_ND) / np.maximum(frames_G1, 1) - mean_GD**2
-        deviation_GD = np.sqrt(np.maximum(variance_GD, 1e-4))
+        deviation_GD = np.sqrt(np.maximum(variance_GD, SMALLEST_DEVIATION**2))
         total -= counts[:, :, 0, None, None] * mean_GD[:, None, None].astype(np.float32)
         total /= deviation_GD[:, None, None].astype(np.float32)
 

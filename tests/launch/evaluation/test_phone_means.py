@@ -101,7 +101,7 @@ def vectors_by_loop(utterances, unit_U, mean_U3D, duration_U, group):
         frames.append(columns_TD[phone_T > 0])
         for left, phone, start, end in segments_by_loop(phone_T):
             said.append((left * 1024 + phone, end - start, thirds_by_loop(columns_TD, start, end)))
-    mean_D, deviation_D = np.concatenate(frames).mean(0), np.concatenate(frames).std(0)
+    mean_D, deviation_D = np.concatenate(frames).mean(0), np.maximum(np.concatenate(frames).std(0), 0.01)
     pace = np.mean([np.log(length) for _, length, _ in said])
     deviations, durations = [], []
     for unit, unit_mean, unit_duration in zip(unit_U, mean_U3D, duration_U, strict=True):
