@@ -77,6 +77,19 @@ def embedding_rows(report: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+def speakers_table(report: Mapping[str, Any]) -> Table:
+    """Return the balanced accuracy of speakers by how many of their recordings are heard, a row a classifier."""
+    first = next(iter(report["speaker_classification"].values()))
+    table = Table(title="balanced accuracy of speakers, by recordings heard", title_justify="left", **_NARROW)
+    table.add_column("classifier", no_wrap=True)
+    for size in first:
+        table.add_column(size, justify="right", no_wrap=True)
+    for classifier, sizes in report["speaker_classification"].items():
+        cells = (_with_interval(figures["balanced_accuracy"]) for figures in sizes.values())
+        table.add_row(classifier.replace("_", " "), *(cell.replace(" ", "\n", 1) for cell in cells))
+    return table
+
+
 def fold_tables(report: Mapping[str, Any]) -> list[Table]:
     """Return both tables for the terminal, at most 80 columns wide."""
     tables = []

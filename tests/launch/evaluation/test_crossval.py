@@ -92,8 +92,8 @@ def test_seeds_may_be_added_and_keep_the_numbers_of_those_before(tmp_path, confi
 
 
 def test_a_run_that_fails_says_why_in_one_line(tmp_path, config, shards):
-    runs = plan_crossval(config, shards, tmp_path, TWO, [0], ["batch.speakers_per_accent=50"])
-    with pytest.raises(AccentError, match=r"fold 0, seed 0 failed \(.*\); see .*output.log"):
+    runs = plan_crossval(config, shards, tmp_path, TWO, [0], ["batch.accents_per_batch=50"])
+    with pytest.raises(AccentError, match=r"fold 0, seed 0 failed \(.*50 accents a batch.*\); see .*output.log"):
         run_all(runs, tmp_path, say=lambda line: None)
 
 
