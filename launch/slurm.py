@@ -21,6 +21,7 @@ from shards.open import open_shards
 from shards.splits.split import make_split
 
 SCRIPT = PACKAGED / "slurm" / "train.sbatch"
+ARRAY_SCRIPT = PACKAGED / "slurm" / "crossval.sbatch"
 FEWEST_ROWS = 16
 """Rows of the global batch on a process, below which a run is said to be spread too thin."""
 SHORTEST_SECONDS = 300
@@ -93,9 +94,7 @@ def plan_job(
     if launcher is None:
         launcher = "configs/accelerate/nodes.yaml" if gpus_per_node else "configs/accelerate/cpu.yaml"
     _check_time(time)
-    for option, name in (("--partition", partition), ("--account", account)):
-        if name is not None and not re.fullmatch(r"[\w.,+-]+", name):
-            raise AccentError(f"{option}: {name!r} is no name; sinfo lists partitions, and sacctmgr accounts")
+    _check_names(partition, account)
     return TrainingJob(
         config=config,
         words=tuple(words),
@@ -181,6 +180,47 @@ def render(job: TrainingJob) -> str:
     return script
 
 
+def render_array(
+    output: Path,
+    numbers: Sequence[int],
+    gpus_per_run: int,
+    time: str,
+    partition: str | None = None,
+    account: str | None = None,
+) -> str:
+    """Return the script of a job array that runs the folds of a cross-validation.
+
+    Args:
+        output: the folder that `accent crossval` planned it in.
+        numbers: the runs that are not finished.
+        gpus_per_run: 0 or 1.
+        time: time limit of a run.
+        partition: the partition to run in.
+        account: the account to charge.
+
+    Raises:
+        AccentError: nothing is left to run, or a value that Slurm would not take.
+    """
+    if not numbers:
+        raise AccentError(f"{output}: all runs are finished; leave --slurm out to merge them")
+    _check_time(time)
+    _check_names(partition, account)
+    script = ARRAY_SCRIPT.read_text(encoding="utf-8")
+    directives = {
+        "array": ",".join(map(str, numbers)),
+        "job-name": re.sub(r"[^\w.-]", "-", output.name),
+        "gpus-per-node": str(gpus_per_run) if gpus_per_run else None,
+        "time": time,
+        "partition": partition,
+        "account": account,
+    }
+    for name, value in directives.items():
+        line = rf"#\g<1>={value}" if value is not None else r"##\g<1>=\g<2>"
+        script = _replace_line(script, rf"##?(SBATCH --{name})=(.*)", line)
+    escaped = shlex.quote(str(output)).replace("\\", r"\\")
+    return _replace_line(script, r"OUTPUT=.*", f"OUTPUT={escaped}")
+
+
 def submit(script: str) -> str:
     """Give a job script to Slurm.
 
@@ -213,6 +253,12 @@ def _check_time(time: str) -> None:
         raise AccentError(
             f"--time {time}: shorter than 00:05:00, and a job is told to save 2 to 3 minutes before its end"
         )
+
+
+def _check_names(partition: str | None, account: str | None) -> None:
+    for option, name in (("--partition", partition), ("--account", account)):
+        if name is not None and not re.fullmatch(r"[\w.,+-]+", name):
+            raise AccentError(f"{option}: {name!r} is no name; sinfo lists partitions, and sacctmgr accounts")
 
 
 def _replace_line(script: str, pattern: str, line: str) -> str:

@@ -68,7 +68,13 @@ CLASSIFIERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray
 """Name -> function of (training embeddings, their accents, tested embeddings) that tells accents."""
 
 
-def confusion_by_speaker(accent_N: np.ndarray, told_N: np.ndarray, speaker_N: np.ndarray, n_accents: int) -> np.ndarray:
+def confusion_by_speaker(
+    accent_N: np.ndarray,
+    told_N: np.ndarray,
+    speaker_N: np.ndarray,
+    n_accents: int,
+    each_speaker_once: bool = False,
+) -> np.ndarray:
     """Count what was told for what, one table a speaker.
 
     Args:
@@ -76,14 +82,15 @@ def confusion_by_speaker(accent_N: np.ndarray, told_N: np.ndarray, speaker_N: np
         told_N: accents told.
         speaker_N: who spoke.
         n_accents: how many accents could have been told.
+        each_speaker_once: divide by the speaker's count, so that every speaker weighs the same.
 
     Returns:
-        int [S, A, A]: rows are true accents, columns accents told; speakers in sorted order.
+        int (or float) [S, A, A]: rows are true accents, columns accents told; speakers in sorted order.
     """
     speakers, position_N = np.unique(speaker_N, return_inverse=True)
     counts_SAA = np.zeros((len(speakers), n_accents, n_accents), dtype=np.int64)
     np.add.at(counts_SAA, (position_N, accent_N, told_N), 1)
-    return counts_SAA
+    return counts_SAA / counts_SAA.sum((1, 2), keepdims=True) if each_speaker_once else counts_SAA
 
 
 def scores_of_confusion(counts: np.ndarray) -> dict[str, np.ndarray]:
@@ -135,25 +142,54 @@ def classification(
         nothing = Estimate(None, reason="no utterances")
         return {"accuracy": nothing, "balanced_accuracy": nothing, "macro_f1": nothing}
     counts_SAA = confusion_by_speaker(accent_N, told_N, speaker_N, n_accents)
-    counts_AA = counts_SAA.sum(0)
-    n_speakers = len(counts_SAA)
-    of_accent_A = counts_AA.sum(1)
-    guessed_AA = np.broadcast_to(of_accent_A[:, None] / n_accents, counts_AA.shape)
-    commonest_AA = np.zeros_like(counts_AA)
-    commonest_AA[:, of_accent_A.argmax()] = of_accent_A
+    basis = f"{_speakers(len(counts_SAA))}, {len(accent_N)} utterances"
+    return classification_over_seeds(counts_SAA[None], basis, resamples, seed)
 
-    value, chance, majority = map(scores_of_confusion, (counts_AA, guessed_AA, commonest_AA))
-    drawn = (
-        scores_of_confusion(np.tensordot(speaker_draws(n_speakers, resamples, seed), counts_SAA, axes=1))
-        if n_speakers > 1
-        else None
-    )
-    basis = f"{n_speakers} speaker{'s' * (n_speakers != 1)}, {len(accent_N)} utterances"
+
+def classification_over_seeds(
+    counts_KSAA: np.ndarray, basis: str | None = None, resamples: int = RESAMPLES, seed: int = 0
+) -> dict[str, Estimate]:
+    """Score the answers of one system trained with several seeds, tested on the same speakers.
+
+    Args:
+        counts_KSAA: for each of K seeds what `confusion_by_speaker` returns; the speakers are the same.
+        basis: what the figures rest on; speakers and seeds if left out.
+        resamples: bootstrap draws of speakers; a draw is the same for all seeds.
+        seed: of the draws.
+
+    Returns:
+        As `classification`: each figure is the mean over the seeds.
+    """
+    n_seeds, n_speakers, n_accents = counts_KSAA.shape[:3]
+    counts_KAA = counts_KSAA.sum(1)
+    of_accent_A = counts_KAA[0].sum(1)
+    guessed_AA = np.broadcast_to(of_accent_A[:, None] / n_accents, counts_KAA.shape[1:])
+    commonest_AA = np.zeros_like(counts_KAA[0])
+    commonest_AA[:, of_accent_A.argmax()] = of_accent_A
+    chance, majority = map(scores_of_confusion, (guessed_AA, commonest_AA))
+    value = {name: scores.mean() for name, scores in scores_of_confusion(counts_KAA).items()}
+    drawn: dict[str, np.ndarray] = {}
+    if n_speakers > 1:
+        draws_RS = speaker_draws(n_speakers, resamples, seed)
+        by_seed = [scores_of_confusion(np.tensordot(draws_RS, counts_SAA, axes=1)) for counts_SAA in counts_KSAA]
+        drawn = {name: np.mean([scores[name] for scores in by_seed], axis=0) for name in value}
+    if basis is None:
+        basis = f"{_speakers(n_speakers)}, {n_seeds} seed{'s' * (n_seeds != 1)}"
     figures = {}
     for name in value:
         interval = percentile_interval(drawn[name]) if drawn else None
         reason = None if interval else why_no_interval(n_speakers)
         figures[name] = Estimate(
-            float(value[name]), interval, float(chance[name]), float(majority[name]), basis, reason
+            float(value[name]),
+            interval,
+            float(chance[name]),
+            float(majority[name]),
+            basis,
+            reason,
+            drawn.get(name),
         )
     return figures
+
+
+def _speakers(count: int) -> str:
+    return f"{count} speaker{'s' * (count != 1)}"

@@ -3,7 +3,8 @@
 Shapes: N utterances, E embedding, S speakers, R resamples.  Cost: a bootstrap of 2,000 draws takes milliseconds.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,51 @@ class Estimate:
     """What the value was computed from: how many speakers, utterances or trials."""
     reason: str | None = None
     """Why the value, or its interval, is missing."""
+    draws_R: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """The values behind the interval, one a draw of the speakers; kept so that figures of folds can be averaged."""
 
     def to_mapping(self) -> dict[str, Any]:
-        """Return the figure as a dictionary ready for JSON."""
-        return asdict(self)
+        """Return the figure as a dictionary ready for JSON, without the draws."""
+        values = asdict(self)
+        del values["draws_R"]
+        return values
 
 
 def undefined(reason: str, chance: float | None = None) -> Estimate:
     """Return a figure without a value, which says why."""
     return Estimate(None, chance=chance, reason=reason)
+
+
+def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
+    """Average figures of several folds and seeds, and the draws behind their intervals.
+
+    Args:
+        estimates: those without a value are left out.  Figures of the same speakers should be drawn with the same
+            seed, those of other speakers with other seeds.
+
+    Returns:
+        The mean, with an interval where every figure that has a value has draws.
+    """
+    defined = [one for one in estimates if one.value is not None]
+    if not defined:
+        return estimates[0] if estimates else undefined("no figure to average")
+
+    def mean(values: list[float | None]) -> float | None:
+        present = [value for value in values if value is not None]
+        return float(np.mean(present)) if len(present) == len(values) else None
+
+    drawn = [one.draws_R for one in defined if one.draws_R is not None]
+    draws_R = np.mean(drawn, axis=0) if len(drawn) == len(defined) else None
+    interval = None if draws_R is None else percentile_interval(draws_R)
+    return Estimate(
+        mean([one.value for one in defined]),
+        interval,
+        mean([one.chance for one in defined]),
+        mean([one.majority for one in defined]),
+        f"mean of {len(defined)} figures",
+        None if interval else next((one.reason for one in defined if one.reason), "no interval"),
+        draws_R,
+    )
 
 
 def speaker_draws(n_speakers: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
@@ -63,7 +100,13 @@ def percentile_interval(values_R: np.ndarray) -> tuple[float, float] | None:
 def mean_over_speakers_interval(
     values_N: np.ndarray, speaker_N: np.ndarray, seed: int = 0
 ) -> tuple[float, float] | None:
-    """Return the interval of a mean of per-utterance values when the speakers are drawn again.
+    """Return the interval of a mean of per-utterance values; as `mean_over_speakers_draws`, `None` where all agree."""
+    draws_R = mean_over_speakers_draws(values_N, speaker_N, seed)
+    return None if draws_R is None else percentile_interval(draws_R)
+
+
+def mean_over_speakers_draws(values_N: np.ndarray, speaker_N: np.ndarray, seed: int = 0) -> np.ndarray | None:
+    """Return a mean of per-utterance values many times, the speakers drawn again each time.
 
     Args:
         values_N: one value an utterance.
@@ -71,7 +114,7 @@ def mean_over_speakers_interval(
         seed: of the draws.
 
     Returns:
-        (low, high), or `None` with fewer than two speakers and where all score alike.
+        float [R], or `None` with fewer than two speakers.
     """
     speakers, position_N = np.unique(speaker_N, return_inverse=True)
     if len(speakers) < 2:
@@ -79,7 +122,7 @@ def mean_over_speakers_interval(
     draws_RS = speaker_draws(len(speakers), seed=seed)
     sum_S = np.bincount(position_N, weights=values_N)
     count_S = np.bincount(position_N)
-    return percentile_interval((draws_RS @ sum_S) / (draws_RS @ count_S))
+    return (draws_RS @ sum_S) / (draws_RS @ count_S)
 
 
 def unit_length(embeddings_NE: np.ndarray) -> np.ndarray:

@@ -9,7 +9,14 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.metrics.estimate import Estimate, mean_over_speakers_interval, thin, undefined, why_no_interval
+from accent.metrics.estimate import (
+    Estimate,
+    mean_over_speakers_draws,
+    percentile_interval,
+    thin,
+    undefined,
+    why_no_interval,
+)
 
 FOLDS = 5
 MOST_UTTERANCES = 2_000
@@ -57,7 +64,8 @@ def speaker_probe(
     if not right:
         return undefined("no accent has two speakers with two utterances each")
     all_right, all_speakers = np.concatenate(right).astype(float), np.concatenate(speakers)
-    interval = mean_over_speakers_interval(all_right, all_speakers, seed)
+    draws_R = mean_over_speakers_draws(all_right, all_speakers, seed)
+    interval = None if draws_R is None else percentile_interval(draws_R)
     n_speakers = len(np.unique(all_speakers))
     return Estimate(
         float(all_right.mean()),
@@ -66,4 +74,5 @@ def speaker_probe(
         majority=float(np.concatenate(majority).mean()),
         basis=f"{n_speakers} speakers of {len(right)} accents, {len(all_right)} utterances",
         reason=None if interval else why_no_interval(n_speakers),
+        draws_R=draws_R,
     )

@@ -7,7 +7,16 @@ queries against 2,000 references take about half a second.
 import numpy as np
 from sklearn.metrics import silhouette_score
 
-from accent.metrics.estimate import Estimate, mean_over_speakers_interval, thin, undefined, unit_length, why_no_interval
+from accent.metrics.estimate import (
+    Estimate,
+    mean_over_speakers_draws,
+    mean_over_speakers_interval,
+    percentile_interval,
+    thin,
+    undefined,
+    unit_length,
+    why_no_interval,
+)
 
 MOST_UTTERANCES = 2_000
 BLOCK = 256
@@ -66,13 +75,15 @@ def map_at_r(
         return undefined("no query has another speaker of its accent to be found")
     unanswered = len(answered) - int(answered.sum())
     basis = f"{int(answered.sum())} queries" + (f", {unanswered} without another speaker" if unanswered else "")
-    interval = mean_over_speakers_interval(precision_N[answered], speaker[answered], seed)
+    draws_R = mean_over_speakers_draws(precision_N[answered], speaker[answered], seed)
+    interval = None if draws_R is None else percentile_interval(draws_R)
     return Estimate(
         float(precision_N[answered].mean()),
         interval,
         chance=float(random_N[answered].mean()),
         basis=basis,
         reason=None if interval else why_no_interval(len(np.unique(speaker[answered]))),
+        draws_R=draws_R,
     )
 
 

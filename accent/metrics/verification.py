@@ -13,10 +13,22 @@ from math import isqrt
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from accent.metrics.estimate import Estimate, thin, undefined, unit_length
+from accent.metrics.estimate import (
+    Estimate,
+    percentile_interval,
+    speaker_draws,
+    thin,
+    undefined,
+    unit_length,
+    why_no_interval,
+)
 
 MOST_TRIALS = 2_000_000
 CHANCE = 0.5
+RESAMPLES = 200
+"""Bootstrap draws behind an interval: each goes through the trials once more."""
+MOST_TRIALS_DRAWN = 200_000
+"""Trials behind an interval; a random choice of them where there are more."""
 
 
 def equal_error_rate(score_n: np.ndarray, target_n: np.ndarray) -> float:
@@ -34,11 +46,9 @@ def equal_error_rate(score_n: np.ndarray, target_n: np.ndarray) -> float:
     """
     if target_n.all() or not target_n.any():
         raise ValueError("an equal error rate needs both target and non-target trials")
+    # The curve begins at (0, 0), which _crossing puts there itself.
     false_acceptance, true_acceptance, _ = roc_curve(target_n, score_n)
-    gap = (1 - true_acceptance) - false_acceptance
-    after = int(np.argmax(gap <= 0))
-    share = gap[after - 1] / (gap[after - 1] - gap[after])
-    return float(false_acceptance[after - 1] + share * (false_acceptance[after] - false_acceptance[after - 1]))
+    return _crossing(false_acceptance[1:], 1 - true_acceptance[1:])
 
 
 def accent_eer(
@@ -67,7 +77,8 @@ def accent_eer(
     scores = (embeddings @ embeddings.T)[first, second]
     target = accent[first] == accent[second]
     with_targets = f"targets of {len(np.unique(accent[first[target]]))} of {len(np.unique(accent))} accents"
-    return _figure(scores, target, "no two speakers share an accent", "all share one accent", with_targets)
+    pairs = (speaker[first], speaker[second])
+    return _figure(scores, target, pairs, "no two speakers share an accent", "all share one accent", seed, with_targets)
 
 
 def accent_eer_against(
@@ -92,7 +103,11 @@ def accent_eer_against(
     different = speaker[:, None] != its_speaker[None, :]
     scores = (tested @ training.T)[different]
     target = (accent[:, None] == its_accent[None, :])[different]
-    return _figure(scores, target, "no tested accent was trained on", "all share one accent")
+    tested_pairs = np.broadcast_to(speaker[:, None], different.shape)[different]
+    # Only the tested speakers are drawn again: the training speakers are part of the system.
+    return _figure(
+        scores, target, (tested_pairs, None), "no tested accent was trained on", "all share one accent", seed
+    )
 
 
 def speaker_eer(
@@ -123,7 +138,9 @@ def speaker_eer(
         first, second = first[same_accent], second[same_accent]
     scores = (embeddings @ embeddings.T)[first, second]
     nobody_else = "no two speakers share an accent" if within_accent else "there is one speaker"
-    return _figure(scores, speaker[first] == speaker[second], "no speaker has two utterances", nobody_else)
+    pairs = (speaker[first], speaker[second])
+    target = speaker[first] == speaker[second]
+    return _figure(scores, target, pairs, "no speaker has two utterances", nobody_else, seed)
 
 
 def _thinned(
@@ -134,7 +151,13 @@ def _thinned(
 
 
 def _figure(
-    score_n: np.ndarray, target_n: np.ndarray, without_targets: str, without_others: str, remark: str = ""
+    score_n: np.ndarray,
+    target_n: np.ndarray,
+    speakers_n: tuple[np.ndarray, np.ndarray | None],
+    without_targets: str,
+    without_others: str,
+    seed: int,
+    remark: str = "",
 ) -> Estimate:
     n_targets = int(target_n.sum())
     if n_targets == 0:
@@ -142,4 +165,48 @@ def _figure(
     if n_targets == len(target_n):
         return undefined(without_others, CHANCE)
     basis = f"{n_targets} target and {len(target_n) - n_targets} other trials" + (f", {remark}" if remark else "")
-    return Estimate(equal_error_rate(score_n, target_n), chance=CHANCE, basis=basis)
+    draws_R = _bootstrap(score_n, target_n, *speakers_n, seed)
+    interval = None if draws_R is None else percentile_interval(draws_R)
+    n_speakers = len(np.unique(speakers_n[0]))
+    reason = None if interval else why_no_interval(n_speakers)
+    return Estimate(equal_error_rate(score_n, target_n), interval, CHANCE, None, basis, reason, draws_R)
+
+
+def _bootstrap(
+    score_n: np.ndarray, target_n: np.ndarray, first_n: np.ndarray, second_n: np.ndarray | None, seed: int
+) -> np.ndarray | None:
+    """Return the equal error rate for many draws of the speakers: a trial weighs as often as its speakers are drawn."""
+    if len(score_n) > MOST_TRIALS_DRAWN:
+        kept = np.sort(np.random.default_rng(seed).choice(len(score_n), MOST_TRIALS_DRAWN, replace=False))
+        score_n, target_n, first_n = score_n[kept], target_n[kept], first_n[kept]
+        second_n = None if second_n is None else second_n[kept]
+    order = np.argsort(-score_n, kind="stable")
+    score_n, target_n, first_n = score_n[order], target_n[order], first_n[order]
+    both = first_n if second_n is None else np.concatenate([first_n, second_n[order]])
+    speakers, position = np.unique(both, return_inverse=True)
+    if len(speakers) < 2:
+        return None
+    first, second = position[: len(order)], position[len(order) :]
+    last_of_score = np.append(np.flatnonzero(np.diff(score_n)), len(score_n) - 1)
+    rates = []
+    for draw_S in speaker_draws(len(speakers), RESAMPLES, seed):
+        weight = draw_S[first].astype(np.float64)
+        if second_n is not None:
+            # Copies of one speaker make no trials with each other.
+            weight = np.where(first == second, weight, weight * draw_S[second])
+        accepted_target = np.cumsum(weight * target_n)[last_of_score]
+        accepted_other = np.cumsum(weight * ~target_n)[last_of_score]
+        if accepted_target[-1] == 0 or accepted_other[-1] == 0:
+            continue
+        rates.append(_crossing(accepted_other / accepted_other[-1], 1 - accepted_target / accepted_target[-1]))
+    # A draw without targets or without others has no rate; the others are cycled so that draws of folds line up.
+    return np.resize(rates, RESAMPLES) if rates else None
+
+
+def _crossing(false_acceptance: np.ndarray, false_rejection: np.ndarray) -> float:
+    """Interpolate where the two rates meet, between the thresholds beside it."""
+    false_acceptance, false_rejection = np.append(0.0, false_acceptance), np.append(1.0, false_rejection)
+    gap = false_rejection - false_acceptance
+    after = int(np.argmax(gap <= 0))
+    share = gap[after - 1] / (gap[after - 1] - gap[after])
+    return float(false_acceptance[after - 1] + share * (false_acceptance[after] - false_acceptance[after - 1]))

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from launch.commands.align import align
+from launch.commands.baselines import baselines
 from launch.commands.config import config
+from launch.commands.crossval import crossval
 from launch.commands.demo import demo
 from launch.commands.embed import embed
 from launch.commands.evaluate import evaluate
@@ -18,7 +20,7 @@ from launch.commands.inspect import inspect
 from launch.commands.merge import merge
 from launch.commands.slurm import slurm
 
-COMMANDS = (align, featurize, inspect, config, slurm, evaluate, embed, demo)
+COMMANDS = (align, featurize, inspect, config, slurm, evaluate, crossval, baselines, embed, demo)
 
 app = typer.Typer(
     help="Train accent embeddings from scratch: speech to features to tar shards to a distributed encoder.",

@@ -29,6 +29,7 @@ from launch.extraction.extract import extract, track_on_terminal, usable_device
 from launch.extraction.recordings import Recordings
 from launch.extraction.speaker_statistics import voices_for
 from launch.reporting.figures import draw_confusion, draw_fusion, draw_space
+from launch.reporting.fold_tables import speakers_table
 from launch.reporting.tables import figures_table, groups_table
 from launch.run_config import RunConfig
 from shards.loading.loader import EvaluationLoader
@@ -49,8 +50,8 @@ class EvaluationResult:
 
     @property
     def table(self) -> Group:
-        """The figures, and the accuracies by sex and duration, for `rich` to print."""
-        return Group(figures_table(self.report), "", groups_table(self.report))
+        """The figures, those of speakers, and the accuracies by sex and duration, for `rich` to print."""
+        return Group(figures_table(self.report), "", speakers_table(self.report), "", groups_table(self.report))
 
 
 class Choice(NamedTuple):

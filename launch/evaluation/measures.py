@@ -14,16 +14,23 @@ from accent.errors import AccentError
 from accent.metrics import (
     CLASSIFIERS,
     Estimate,
+    accent_cllr,
     accent_eer,
     accent_eer_against,
     accent_silhouette,
     classification,
+    classification_over_seeds,
     confusion_by_speaker,
+    expected_calibration_error,
     map_at_r,
+    mean_of_utterances,
+    permuted_accents,
     speaker_eer,
     speaker_probe,
     speaker_silhouette,
+    subsets_of_speakers,
 )
+from launch.evaluation.group_predictions import SIZES
 from launch.extraction.recordings import Recordings
 
 ACCENT_HEAD = "accent_head"
@@ -42,8 +49,10 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
         seed: of the bootstrap and of every choice of recordings.
 
     Returns:
-        Sections "classification", "verification", "retrieval", "leakage" of figures by name; "by_sex" and
-        "by_duration" with the groups that anybody is in; and "confusion" (rows are true accents).
+        Sections "classification", "verification", "retrieval", "leakage" of figures by name;
+        "speaker_classification": speakers told by one, two, four, six and all of their recordings; "calibration" and
+        "permutation" of the accent head; "by_sex" and "by_duration" with the groups that anybody is in; and "confusion"
+        (rows are true accents).
 
     Raises:
         AccentError: the groups share a speaker, nobody is tested, or the training speakers have fewer than two accents.
@@ -56,12 +65,18 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
     if len(np.unique(training.accent_N)) < 2:
         raise AccentError("the training speakers' recordings hold fewer than two accents; nothing can be told apart")
 
-    told = {
-        name: classify(training.embedding_NE, training.accent_N, tested.embedding_NE)
-        for name, classify in CLASSIFIERS.items()
-    }
-    told[ACCENT_HEAD] = tested.probability_NA.argmax(1)
     speaker_M, speaker_N = _numbered(training.speaker_N, tested.speaker_N)
+    groups_of = _groups(speaker_N, seed)
+    rows_G = [rows for groups in groups_of.values() for rows in groups]
+    log_probability_NA = np.log(np.maximum(tested.probability_NA, np.finfo(np.float32).tiny))
+    group_GE, group_logits_GA = mean_of_utterances(tested.embedding_NE, log_probability_NA)(rows_G)
+    asked = np.concatenate([tested.embedding_NE, group_GE])
+    answered = {
+        name: classify(training.embedding_NE, training.accent_N, asked) for name, classify in CLASSIFIERS.items()
+    }
+    answered[ACCENT_HEAD] = np.concatenate([tested.probability_NA.argmax(1), group_logits_GA.argmax(1)])
+    told = {name: answer[: len(tested)] for name, answer in answered.items()}
+    of_groups = {name: answer[len(tested) :] for name, answer in answered.items()}
     mine = (tested.embedding_NE, tested.accent_N, speaker_N)
     theirs = (training.embedding_NE, training.accent_N, speaker_M)
 
@@ -104,6 +119,9 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
     }
     return {
         "classification": scored(np.ones(len(tested), dtype=bool)),
+        "speaker_classification": _speakers(of_groups, groups_of, tested.accent_N, speaker_N, len(accents), seed),
+        "calibration": _calibration(tested.probability_NA, log_probability_NA, tested.accent_N),
+        "permutation": _permutation(of_groups[ACCENT_HEAD], groups_of, tested.accent_N, seed),
         **{
             section: {name: figure.to_mapping() for name, figure in figures.items()}
             for section, figures in sections.items()
@@ -128,6 +146,51 @@ def _classified(
         classifier: {name: figure.to_mapping() for name, figure in figures.items()}
         for classifier, figures in scored.items()
     }
+
+
+def _groups(speaker_N: np.ndarray, seed: int) -> dict[str, list[np.ndarray]]:
+    """Group each speaker's recordings: subsets of each size that somebody has enough recordings for, and all."""
+    groups = {str(size): subsets_of_speakers(speaker_N, size, seed=seed) for size in SIZES}
+    groups["all"] = [np.flatnonzero(speaker_N == speaker) for speaker in np.unique(speaker_N)]
+    return {size: rows for size, rows in groups.items() if rows}
+
+
+def _speakers(
+    told: Mapping[str, np.ndarray],
+    groups_of: Mapping[str, list[np.ndarray]],
+    accent_N: np.ndarray,
+    speaker_N: np.ndarray,
+    n_accents: int,
+    seed: int,
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Score every classifier on groups of recordings; every speaker counts once."""
+    scored: dict[str, dict[str, dict[str, Any]]] = {classifier: {} for classifier in told}
+    start = 0
+    for size, groups in groups_of.items():
+        first = np.array([rows[0] for rows in groups])
+        for classifier, answer in told.items():
+            mine = answer[start : start + len(groups)]
+            counts = confusion_by_speaker(accent_N[first], mine, speaker_N[first], n_accents, each_speaker_once=True)
+            figures = classification_over_seeds(counts[None], f"{len(counts)} speakers", seed=seed)
+            scored[classifier][size] = {name: figure.to_mapping() for name, figure in figures.items()}
+        start += len(groups)
+    return scored
+
+
+def _calibration(probability_NA: np.ndarray, logits_NA: np.ndarray, accent_N: np.ndarray) -> dict[str, float | None]:
+    several = len(np.unique(accent_N)) > 1
+    return {
+        "ece": expected_calibration_error(probability_NA, accent_N),
+        "cllr": accent_cllr(logits_NA, accent_N) if several else None,
+    }
+
+
+def _permutation(
+    told: np.ndarray, groups_of: Mapping[str, list[np.ndarray]], accent_N: np.ndarray, seed: int
+) -> dict[str, Any]:
+    wholes = groups_of["all"]
+    accent_S = accent_N[[rows[0] for rows in wholes]]
+    return permuted_accents(accent_S, told[-len(wholes) :], seed=seed)._asdict()
 
 
 def _numbered(training_M: np.ndarray, tested_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

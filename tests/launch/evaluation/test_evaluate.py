@@ -226,3 +226,24 @@ def test_a_model_that_knows_the_accents_is_better_than_chance(tmp_path):
     assert report["retrieval"]["map_at_r_unseen"]["value"] > 0.9
     assert torch.is_grad_enabled()
     assert report["accents"] == list(ACCENTS)
+
+
+# --- speakers ---------------------------------------------------------------------------------------------------------
+
+
+def test_speakers_are_told_by_the_mean_of_their_recordings(result):
+    archive = np.load(result.folder / "embeddings.npz")
+    unseen = archive["unseen"]
+    speaker, label = archive["speakers"][unseen], archive["labels"][unseen]
+    logarithm = np.log(archive["probabilities"][unseen].astype(np.float64))
+    names = np.unique(speaker)
+    true = [label[speaker == name][0] for name in names]
+    told = [logarithm[speaker == name].mean(0).argmax() for name in names]
+    found = result.report["speaker_classification"]["accent_head"]
+    assert found["all"]["accuracy"]["value"] == pytest.approx(accuracy_score(true, told))
+    assert set(found) == {"1", "2", "4", "6", "all"}
+    assert found["1"]["accuracy"]["value"] == pytest.approx(
+        result.report["classification"]["accent_head"]["accuracy"]["value"]
+    )
+    assert 0 < result.report["permutation"]["p_value"] <= 1
+    assert result.report["calibration"]["cllr"] > 0

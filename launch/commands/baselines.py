@@ -1,0 +1,51 @@
+"""`accent baselines`: what simpler systems reach in the same folds."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from launch.commands.fold_options import (
+    Folds,
+    FoldSeed,
+    HeldOutPrompts,
+    Seeds,
+    Shards,
+    TrainingSpeakers,
+    ValidationSpeakers,
+    parse_seeds,
+)
+
+
+def baselines(
+    shards: Shards,
+    folds: Folds = "5",
+    fold_seed: FoldSeed = 0,
+    seeds: Seeds = "0",
+    validation_speakers: ValidationSpeakers = 1,
+    held_out_prompts: HeldOutPrompts = 0.0,
+    training_speakers: TrainingSpeakers = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of everything.")] = Path("runs/baselines"),
+    sound: Annotated[Path | None, typer.Option(metavar="CORPUS", help="The corpus folder, for eGeMAPS.")] = None,
+    phones: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Decoded phones, fold0.npz ..., for phone means without the text."),
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Run this baseline only; may be repeated.")] = None,
+) -> None:
+    """Run baselines and controls in the folds the encoder is judged by: one JSON, one table.
+
+    Rerun the same command to resume: finished folds are kept.
+    """
+    from rich.console import Console
+
+    from accent.files import write_text
+    from launch.evaluation.baselines.run import run_baselines
+    from launch.evaluation.folds import FoldConfig
+    from launch.reporting.fold_tables import fold_tables, markdown
+
+    protocol = FoldConfig(folds, fold_seed, validation_speakers, held_out_prompts, training_speakers)
+    report = run_baselines(shards, output, protocol, parse_seeds(seeds), sound, phones, only or ())
+    Console().print(*fold_tables(report))
+    write_text(output / "baselines.md", markdown(report))
+    print(f"figures are in {output / 'baselines.json'}")
