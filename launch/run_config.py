@@ -75,11 +75,16 @@ class CheckpointConfig:
     """Steps between checkpoints; one is also saved after each validation, at the end, and when a signal comes."""
     keep_last: int = 2
     """How many of the newest checkpoints stay; the one with the best validation stays as well."""
+    export: Literal["best", "last"] = "best"
+    """Whose weights the folder `model` holds: those of the best validation, or the last; of a few validation speakers,
+    the best is chosen by chance."""
 
     def __post_init__(self) -> None:
         for name in ("every_steps", "keep_last"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
+        if self.export not in ("best", "last"):
+            raise ValueError(f"export: '{self.export}' is not one of best, last")
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,13 @@ class ModelConfig:
         "tiny": {"hidden": 48, "blocks": 2, "layers": 2, "heads": 4, "embedding_dim": 64, "subsampling": 4},
         "base": {},
         "large": {"hidden": 512, "blocks": 6, "layers": 9, "heads": 8, "embedding_dim": 256},
-        "phonetic": {"branch": "phones", "normalisation": "speaker", "embedding_dim": 64, "dropout": 0.3},
+        "phonetic": {
+            "branch": "phones",
+            "normalisation": "speaker",
+            "embedding_dim": 64,
+            "dropout": 0.3,
+            "accent_scale": 8.0,
+        },
     }
 
     preset: str = "base"

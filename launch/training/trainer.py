@@ -279,7 +279,7 @@ class Trainer:
                 progress.best, progress.best_step = chosen_by, progress.step
             progress.history.append({"step": float(progress.step), **metrics})
         progress.validated_step = progress.step
-        if best:
+        if best or self.training.checkpoints.export == "last":
             self._export()
         if metrics:
             monitor.validation(progress.step, metrics, best, time.perf_counter() - began)

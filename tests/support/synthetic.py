@@ -33,6 +33,7 @@ def make_shard_set(
     accent_strength: float = 1.0,
     speaker_strength: float = 0.5,
     phones: bool = False,
+    phone_frames: int = 1,
     samples_per_shard: int = 64,
     utterances_of: Mapping[str, int] | None = None,
 ) -> ShardSet:
@@ -49,6 +50,7 @@ def make_shard_set(
         accent_strength: distance of the accents in standard deviations of the noise, for each column.
         speaker_strength: the same for the speakers of an accent.
         phones: store random phone ids too.
+        phone_frames: how long each of them lasts.
         samples_per_shard: as in featurizing.
         utterances_of: another number of utterances for some speakers.
 
@@ -80,7 +82,10 @@ def make_shard_set(
         for key, labels, mean_D, prompt in chosen:
             n_frames = int(rng.integers(lengths[0], lengths[1] + 1))
             frames_TD = store_frames(_frames(rng, n_frames, centre_D, scale_D, mean_D, prompt))
-            phones_T = rng.integers(0, len(SYNTHETIC_PHONES), n_frames).astype(np.int16) if phones else None
+            phones_T = None
+            if phones:
+                said = rng.integers(0, len(SYNTHETIC_PHONES), -(-n_frames // phone_frames))
+                phones_T = np.repeat(said, phone_frames)[:n_frames].astype(np.int16)
             metadata = {
                 "key": key,
                 "speaker": labels.speaker,

@@ -1,0 +1,118 @@
+"""Runs of the branch `phones`: heads first, then the embedding; resumed, begun with another run, on several processes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from accent.configuration import load
+from accent.errors import AccentError
+from accent.inference.embedder import load_model
+from accent.model.phonetic.recogniser import BOTH
+from launch.run_config import RunConfig, write_config
+from launch.training.phone_task import deal_halves
+from launch.training.run import train_run
+from shards.shard_set.manifest import ShardSet
+from tests.support.ranks import Ranks
+from tests.support.small_runs import assert_same_weights, last_weights, small_shards
+from tests.support.synthetic import make_shard_set
+
+SMALL = {
+    "epochs": 3,
+    "validate_every_epochs": 3,
+    "model": {"preset": "phonetic", "phone_channels": 8, "directions": 8, "embedding_dim": 8, "dropout": 0.0},
+    "batch": {"speakers_per_accent": 2, "utterances_per_speaker": 2, "crop_frames": 80},
+    "phones": {
+        "epochs": 1,
+        "batch": {"speakers_per_accent": 2, "utterances_per_speaker": 1, "crop_frames": 60},
+    },
+    "optimizer": {"lr": 3e-3, "warmup_steps": 2},
+    "checkpoints": {"every_steps": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def phonetic_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("phonetic")
+    return small_shards(folder, phones=True, phone_frames=6, lengths=(50, 80)).root
+
+
+def configured(run: Path, shards: Path, *words: str) -> RunConfig:
+    return load(RunConfig, SMALL, [f"run={run}", f"shards={shards}", "device=cpu", *words])
+
+
+@pytest.fixture(scope="module")
+def trained(phonetic_shards, tmp_path_factory) -> Path:
+    run = tmp_path_factory.mktemp("trained") / "run"
+    train_run(configured(run, phonetic_shards))
+    return run
+
+
+def test_one_command_trains_heads_then_embedding(trained):
+    heads, _ = load_model(trained / "phones")
+    whole, _ = load_model(trained)
+    assert whole.config.units == heads.config.units and len(whole.config.units) > 10
+    for name, value in heads.recogniser.state_dict().items():
+        assert torch.equal(value, whole.recogniser.state_dict()[name]), name
+    assert whole.embedding.directions_XQ.abs().sum() > 0
+    assert not torch.equal(whole.embedding.map.weight, heads.embedding.map.weight)
+
+
+def test_every_training_speaker_trains_one_head_and_no_other_speaker_any(phonetic_shards, trained):
+    shard_set = ShardSet.open(phonetic_shards)
+    split = json.loads((trained / "split.json").read_text())
+    half_S = deal_halves(shard_set, split["train"])
+    for speaker, half in zip(shard_set.speakers, half_S.tolist(), strict=True):
+        assert (half == BOTH) == (speaker not in split["train"])
+    sizes = [int((half_S == half).sum()) for half in (0, 1)]
+    assert abs(sizes[0] - sizes[1]) <= 1
+
+
+def test_a_finished_run_started_again_changes_nothing(trained, phonetic_shards):
+    before = last_weights(trained)
+    train_run(configured(trained, phonetic_shards))
+    after = last_weights(trained)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_longer_run_resumed_is_the_longer_run(phonetic_shards, trained, tmp_path):
+    words = ("optimizer.final_lr=3e-3", f"init={trained / 'phones'}")
+    train_run(configured(tmp_path / "short", phonetic_shards, *words, "epochs=2", "validate_every_epochs=4"))
+    train_run(configured(tmp_path / "short", phonetic_shards, *words, "epochs=4", "validate_every_epochs=4"))
+    train_run(configured(tmp_path / "whole", phonetic_shards, *words, "epochs=4", "validate_every_epochs=4"))
+    assert_same_weights(tmp_path / "short", tmp_path / "whole")
+
+
+def test_two_processes_train_the_embedding_as_one(phonetic_shards, trained, tmp_path):
+    alone = tmp_path / "alone"
+    words = (f"init={trained / 'phones'}",)
+    train_run(configured(alone, phonetic_shards, *words))
+    config = tmp_path / "run.yaml"
+    write_config(configured(tmp_path / "run", phonetic_shards, *words), config)
+    with Ranks([str(config)], tmp_path / "printed", 2, 0) as ranks:
+        assert ranks.wait() == [0, 0], ranks.printed()
+    mine, theirs = last_weights(alone), last_weights(tmp_path / "run")
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        torch.testing.assert_close(mine[name].double(), theirs[name].double(), atol=1e-6, rtol=0)
+
+
+def test_a_run_of_more_accents_begins_with_one_of_fewer(phonetic_shards, trained, tmp_path):
+    few = make_shard_set(tmp_path / "two", {"Arabic": ["a0", "a1", "a2", "a3"], "Hindi": ["h0", "h1", "h2", "h3"]}, 4)
+    train_run(configured(tmp_path / "few", few.root, f"init={trained / 'phones'}"))
+    result = train_run(configured(tmp_path / "many", phonetic_shards, f"init={tmp_path / 'few'}"))
+    grown, _ = load_model(result.run)
+    assert grown.config.accents == ("Arabic", "Hindi", "Spanish")
+
+
+def test_shards_without_alignments_are_told_what_to_do(tmp_path):
+    shards = small_shards(tmp_path / "shards").root
+    with pytest.raises(AccentError, match="accent align CORPUS OUT"):
+        train_run(configured(tmp_path / "run", shards))
+
+
+def test_a_run_of_another_branch_is_refused(phonetic_shards, trained, tmp_path):
+    words = (f"init={trained}", "model.preset=tiny", "model.branch=frames")
+    with pytest.raises(AccentError, match=r"give model.branch=phones"):
+        train_run(load(RunConfig, None, [f"run={tmp_path}", f"shards={phonetic_shards}", "device=cpu", *words]))
