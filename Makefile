@@ -1,10 +1,12 @@
 # make demo    the whole system on this machine, on speech it synthesises itself
-# make test    all tests;  make lint: ruff and mypy;  make setup: only the virtual environment
+# make test    what is neither slow nor needs a GPU;  make test-slow: what takes minutes
+# make lint    ruff, mypy, import-linter;  make setup: only the virtual environment
+# Another Python beside it:  make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/installed
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test test-slow lint clean
 setup: $(INSTALLED)
 
 $(INSTALLED): setup.cfg constraints.txt pyproject.toml
@@ -21,6 +23,9 @@ demo: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(VENV)/bin/pytest --numprocesses 2 --dist worksteal -m "not gpu and not slow"
+
+test-slow: setup
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -m "slow and not gpu"
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -1,10 +1,17 @@
 """Fixtures every room's tests may use."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# No test fails because the machine is slow: hypothesis would give each example 200 ms, and itself as much to make one.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def _real_speech(name: str) -> Path:
@@ -30,3 +37,14 @@ def speechocean() -> Path:
 def saa8k() -> Path:
     """241 speakers of eight accents at 8 kHz, six utterances each, with TextGrids (Speech Accent Archive)."""
     return _real_speech("saa8k")
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT as in a foreground shell, for this process and those it starts.
+
+    A shell starts a command in the background with SIGINT ignored; that is inherited, and Python leaves it so.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

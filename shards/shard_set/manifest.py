@@ -199,7 +199,12 @@ class ShardSet:
         """
         root = Path(root)
         if root.is_file():
-            raise AccentError(f"{root}: a file; a shard set is a folder with a {MANIFEST_NAME}")
+            what = (
+                f"a table; make a shard set of it: accent featurize {root} SHARDS"
+                if root.suffix in _TABLES
+                else "a file"
+            )
+            raise AccentError(f"{root}: {what}; a shard set is a folder with a {MANIFEST_NAME}")
         if not root.is_dir():
             raise AccentError(f"{root}: no such folder; featurize a corpus into it first")
         path = root / MANIFEST_NAME

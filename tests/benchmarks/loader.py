@@ -4,8 +4,9 @@
 
 The shards are synthetic: 2,000 samples of 360 frames, 103 KB each, read once before the first measurement, so that they
 come from the page cache.  Contestants take turns, several times, and the fastest round counts: the noise of a shared
-machine only ever adds.  Five tables: throughput; time to the first batch and to resume on 100,000 samples; padding;
-coverage and repeats of an epoch; what a training step pays for the reading beside it.
+machine only ever adds.  Six tables: throughput; time to the first batch and to resume on 100,000 samples; the cost of
+choosing the rows of a step; padding; coverage and repeats of an epoch; what a training step pays for the reading
+beside it.
 
 "worker" is one more thread for us, one more process for webdataset.  Its samples come one by one unless "batches" says
 otherwise, in tar order; ours are always batches in shuffled order, with phones, labels and masks.
@@ -31,6 +32,8 @@ from rich.table import Table
 
 from shards.loading.config import BatchConfig
 from shards.loading.loader import EvaluationLoader, TrainingLoader
+from shards.sampling.decks import BatchShape, build_decks, training_rows
+from shards.sampling.shared_prompts import find_shared_prompts
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import FRAME_BYTES
 from tests.support.large import repeat_shard_set
@@ -42,6 +45,8 @@ WHOLE = BatchConfig(utterances_per_speaker=4, crop_frames=FRAMES, workers=0)
 CROPS = dataclasses.replace(WHOLE, crop_frames=CROP)
 HERE, THERE = "webdataset", "webdataset, 1 worker"
 """Its default pipeline, `WebDataset(shards).decode()`: in this process, and in a worker process of its loader."""
+MOST_MS_TO_CHOOSE = 50
+"""Milliseconds of processor time that choosing the rows of a step may take."""
 Round = Callable[[], int]
 """Reads a round of samples; returns how many bytes of frames."""
 
@@ -50,7 +55,7 @@ def main(
     samples: Annotated[int, typer.Option(help="samples in the synthetic shards")] = 2000,
     repeats: Annotated[int, typer.Option(help="rounds, of which the fastest counts")] = 10,
 ) -> None:
-    """Print the five tables."""
+    """Print the six tables."""
     torch.set_num_threads(1)
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +67,7 @@ def main(
             (shard_set.root / entry.name).read_bytes()
         console.print(throughput(shard_set, repeats, console))
         console.print(positions(repeat_shard_set(shard_set, Path(folder, "large"), -(-100_000 // len(shard_set)))))
+        console.print(choosing_rows())
         console.print(padding(shard_set))
         console.print(coverage(shard_set, Path(folder, "unbalanced")))
         console.print(beside_training(shard_set, repeats))
@@ -200,6 +206,29 @@ def positions(shard_set: ShardSet) -> Table:
             next(iter(EvaluationLoader(ShardSet.open(shard_set.root))))
             evaluated = f"{time.perf_counter() - began:.3f}"
         table.add_row(name, f"{step:,}", *cells, evaluated)
+    return table
+
+
+def choosing_rows() -> Table:
+    """Return what the rows of one step cost with nothing remembered of the steps before, with shared prompts."""
+    table = Table(title="Choosing the rows of a far step of 100,000 utterances: processor time, the quickest of five")
+    table.add_column("speakers")
+    for heading in ("rows", "ms", "at most"):
+        table.add_column(heading, justify="right")
+    for n_speakers, shape in ((24, BatchShape(6, 2, 4)), (3000, BatchShape(5, 3, 7))):
+        generator = np.random.default_rng(0)
+        speaker_N, prompt_N = generator.integers(0, n_speakers, 100_000), generator.integers(0, 5_000, 100_000)
+        numbers_N, accent_N = np.arange(100_000), speaker_N % 6
+        shared = find_shared_prompts(numbers_N, accent_N, speaker_N, prompt_N, list("abcdef"))
+        decks = build_decks(numbers_N, accent_N, speaker_N, shared)
+        took = []
+        for step in range(1_000_000, 6_000_000, 1_000_000):
+            decks.newest.clear()
+            began = time.thread_time()
+            training_rows(step, decks, shape, 0)
+            took.append(1000 * (time.thread_time() - began))
+        bound = f"{MOST_MS_TO_CHOOSE}{', over' if min(took) > MOST_MS_TO_CHOOSE else ''}"
+        table.add_row(f"{n_speakers:,}", str(shape.rows), f"{min(took):.1f}", bound)
     return table
 
 

@@ -3,12 +3,15 @@
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from accent.losses.contrastive import contrastive_loss
-from accent.losses.pairs import PairRule, Rows
+from accent.losses.pairs import LabelledEmbeddings, PairRule
 from accent.losses.triplet import triplet_loss
 from launch.runtime.start import start_runtime
+from launch.training import step_timer
+from tests.benchmarks import step
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes
 from tests.benchmarks.scaling import Collective, loss_flops
 from tests.benchmarks.step import Trial, attempt, attention_kernel, count_flops, kernel_launches
@@ -48,8 +51,10 @@ def test_a_step_of_two_processes_moves_the_bytes_of_the_formulas():
 def test_the_losses_over_pairs_need_the_operations_of_the_formula(rows, keys, embedding_dim):
     with FakeTensorMode():
         labels = torch.zeros(keys, dtype=torch.long)
-        every = Rows(torch.zeros(keys, embedding_dim, requires_grad=True), labels, labels, labels, labels, labels == 0)
-        some = Rows(*(part[:rows].detach().clone() for part in every))
+        every = LabelledEmbeddings(
+            torch.zeros(keys, embedding_dim, requires_grad=True), labels, labels, labels, labels, labels == 0
+        )
+        some = LabelledEmbeddings(*(part[:rows].detach().clone() for part in every))
         some.embedding_NE.requires_grad_()
         temperature = torch.tensor([0.1], requires_grad=True)
         with FlopCounterMode(display=False) as counter:
@@ -97,9 +102,28 @@ def test_what_ran_is_read_off_the_calls_of_a_step():
     assert kernel_launches(calls) == 1230
 
 
-def test_the_parts_of_a_step_make_up_the_step(tmp_path):
+class CountedOperators(TorchDispatchMode):
+    """A clock that every operator of torch moves on by one, and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called = 0
+
+    def __torch_dispatch__(self, operator, _, arguments=(), options=None):
+        self.called += 1
+        return operator(*arguments, **(options or {}))
+
+    def perf_counter(self) -> float:
+        return float(self.called)
+
+
+def test_the_parts_of_a_step_make_up_the_step(tmp_path, monkeypatch):
     runtime = start_runtime("cpu", mixed_precision="no")
-    cost = attempt(Trial("tiny", "no", False), make_loader(tmp_path, 12, runtime), 2, 1, runtime)
+    loader = make_loader(tmp_path, 12, runtime)
+    with CountedOperators() as clock:
+        for module in (step, step_timer):
+            monkeypatch.setattr(module, "time", clock)
+        cost = attempt(Trial("tiny", "no", False), loader, 2, 1, runtime)
     assert cost is not None
     assert set(cost.parts) == {"data_wait", "forward", "loss", "backward", "optimizer"}
     assert 0.8 * cost.step < sum(cost.parts.values()) <= cost.step

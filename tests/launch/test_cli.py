@@ -183,6 +183,7 @@ def test_an_accent_with_one_speaker_cannot_be_split(accent, tmp_path, capsys):
     assert not (run / "checkpoints").exists()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_with_130_and_the_next_run_goes_on(tmp_path):
     corpus = make_vowel_corpus(tmp_path / "corpus", utterances=6)
     command = [sys.executable, "-m", "launch.cli", "featurize", str(corpus), str(tmp_path / "shards"), "--workers", "1"]
@@ -195,7 +196,7 @@ def test_ctrl_c_leaves_with_130_and_the_next_run_goes_on(tmp_path):
     while not (finished := list((tmp_path / "shards").glob("shard-*.tar"))) and time.monotonic() < deadline:
         time.sleep(0.05)
     featurizing.send_signal(signal.SIGINT)
-    _, errors = featurizing.communicate(timeout=60)
+    _, errors = featurizing.communicate(timeout=120)
     assert finished and featurizing.returncode == 130, errors
     assert "Traceback" not in errors
     assert subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, timeout=240).returncode == 0

@@ -75,7 +75,7 @@ class Ranks:
             pytest.fail(f"still running after {seconds} s: {codes}\n{self.printed()}")
         return [code for code in codes if code is not None]
 
-    def wait_for(self, text: str, seconds: float = 60) -> None:
+    def wait_for(self, text: str, seconds: float = 120) -> None:
         """Wait until the first process has printed a text."""
         end = time.monotonic() + seconds
         while text not in self.printed(0):

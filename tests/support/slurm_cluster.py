@@ -28,9 +28,9 @@ from tests.conftest import REPOSITORY
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "scancel", "squeue", "sinfo")
 NODES = ("0x7f000001", "0x7f000002")
-COMMAND_SECONDS = 30.0
+COMMAND_SECONDS = 120.0
 """No command of Slurm's needs longer than a moment."""
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 JOB_SECONDS = 180.0
 """The jobs of the tests take about ten seconds each on two idle cores."""
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "OUT_OF_MEMORY"}

@@ -102,7 +102,7 @@ def test_real_speech_embeds_the_same_from_its_file_and_from_a_shard(model, saa, 
         ("empty", "out.npz", "no sound file"),
         ("bad", "out.npz", "none of 1 sound files can be used"),
         ("sounds/broken.wav", "out.npz", "broken.wav"),
-        ("sounds", "out.txt", r"ends in \.npz"),
+        ("sounds", "out.txt", r"an \.npz archive or a \.csv table"),
         ("sounds", "sounds/a.wav/out.npz", "cannot make this folder"),
     ],
 )

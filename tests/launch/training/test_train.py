@@ -117,6 +117,7 @@ def test_the_curves_hold_every_loss_and_measure_by_name(uninterrupted):
     assert total[-1] < 0.7 * total[0]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [8, 12])
 def test_a_run_stopped_by_a_signal_goes_on_bit_for_bit(shards, uninterrupted, tmp_path, monkeypatch, number, step):

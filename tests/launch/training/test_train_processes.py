@@ -19,6 +19,7 @@ from tests.support.small_runs import (
 )
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_two_processes_stopped_by_ctrl_c_and_started_again_equal_one(shards, tmp_path):
     # AdamW divides a gradient by its own size: with its usual epsilon even rounding noise where the gradient is zero
     # becomes a whole step.  A large epsilon makes the weights a smooth function of the gradients.
@@ -33,7 +34,7 @@ def test_two_processes_stopped_by_ctrl_c_and_started_again_equal_one(shards, tmp
     while "step " not in (line := job.stdout.readline()):
         assert line, job.stderr and job.stderr.read()
     os.killpg(job.pid, signal.SIGINT)  # what a terminal does at Ctrl-C: the launcher and every process get it
-    _, errors = job.communicate(timeout=60)
+    _, errors = job.communicate(timeout=120)
     assert job.returncode != 0
     lines = [line for line in errors.splitlines() if line.startswith("accent: ")]
     assert len(lines) == 1, errors
@@ -102,7 +103,7 @@ def test_a_global_batch_that_two_processes_cannot_share_is_one_line(shards, tmp_
     run = tmp_path / "run"
     words = ["configs/demo.yaml", f"run={run}", f"shards={shards}", "batch.accents_per_batch=1"]
     job = launch_several([*words, "batch.speakers_per_accent=1", "batch.utterances_per_speaker=3"])
-    _, errors = job.communicate(timeout=60)
+    _, errors = job.communicate(timeout=120)
     assert job.returncode != 0
     lines = [line for line in errors.splitlines() if line.startswith("accent: ")]
     assert lines == [line for line in lines if "global batch 3" in line and "2 processes" in line]
@@ -111,6 +112,7 @@ def test_a_global_batch_that_two_processes_cannot_share_is_one_line(shards, tmp_
     assert not run.exists()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_during_the_long_imports_is_one_line_and_status_130(tmp_path):
     command = [sys.executable, "-v", "-m", "launch.train", "configs/demo.yaml", f"run={tmp_path / 'run'}"]
     job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -119,7 +121,7 @@ def test_ctrl_c_during_the_long_imports_is_one_line_and_status_130(tmp_path):
         if line.startswith("import 'torch._C'"):
             job.send_signal(signal.SIGINT)
             break
-    _, errors = job.communicate(timeout=60)
+    _, errors = job.communicate(timeout=120)
     assert job.returncode == 130
     assert "Traceback" not in errors
     assert [line for line in errors.splitlines() if "accent: " in line] == ["accent: interrupted before anything began"]
@@ -127,7 +129,7 @@ def test_ctrl_c_during_the_long_imports_is_one_line_and_status_130(tmp_path):
 
 def test_a_program_of_one_process_passes_its_status_on(tmp_path):
     command = [sys.executable, "-m", "launch.train", "configs/demo.yaml", f"shards={tmp_path / 'nowhere'}"]
-    job = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    job = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert job.returncode == 2
     assert job.stderr.startswith("accent: ")
     assert job.stderr.count("\n") == 1

@@ -125,3 +125,9 @@ def test_a_raw_corpus_is_told_from_a_shard_set(tmp_path, name):
     (tmp_path / name).touch()
     with pytest.raises(AccentError, match="a corpus, not a shard set; make one of it: accent featurize"):
         ShardSet.open(tmp_path)
+
+
+def test_a_table_is_told_from_a_shard_set(tmp_path):
+    (tmp_path / "t.tsv").touch()
+    with pytest.raises(AccentError, match="a table; make a shard set of it: accent featurize"):
+        ShardSet.open(tmp_path / "t.tsv")

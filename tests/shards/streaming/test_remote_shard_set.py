@@ -11,8 +11,6 @@ from shards.splits.split import make_split
 from shards.streaming.remote_shard_set import RemoteShardSet, stream_shard
 from tests.support.serving import Server, copy_of, serving, spoil
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def test_an_opened_address_knows_what_the_folder_knows(local: ShardSet, server: Server, piped: RemoteShardSet) -> None:
     for remote in (RemoteShardSet.open(f"{server.address}/"), piped):

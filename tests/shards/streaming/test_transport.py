@@ -9,8 +9,6 @@ from shards.streaming.remote_shard_set import RemoteShardSet, stream_shard
 from shards.streaming.transport import RemoteFolder
 from tests.support.serving import Server
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def test_a_name_from_a_manifest_cannot_become_a_command_or_leave_the_folder(tmp_path: Path) -> None:
     folder = RemoteFolder("pipe:cat {}")

@@ -188,7 +188,7 @@ def _interrupted(corpus: Path, folder: Path, number: signal.Signals) -> str:
     while not _finished(folder) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     os.killpg(process.pid, number)
-    errors = process.communicate(timeout=60)[1]
+    errors = process.communicate(timeout=120)[1]
     assert process.returncode != 0, "the run ended before it could be interrupted"
     return errors
 
@@ -205,6 +205,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(made, corpus, tmp_path, r
     assert hashes(folder) == hashes(made.root)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_finished_shards_and_leaves_no_temporary_file(made, corpus, tmp_path, recorded):
     folder = tmp_path / "out"
     errors = _interrupted(corpus, folder, signal.SIGINT)

@@ -223,7 +223,7 @@ def test_parts_made_at_the_same_time_are_what_one_machine_writes(corpus, whole, 
 
 def test_the_job_script_is_valid_and_hands_on_its_words(tmp_path):
     script = REPOSITORY / "configs" / "slurm" / "featurize.sbatch"
-    assert subprocess.run(["bash", "-n", str(script)], timeout=10).returncode == 0
+    assert subprocess.run(["bash", "-n", str(script)], timeout=120).returncode == 0
     (tmp_path / "accent").write_text('#!/bin/bash\nprintf "%s\\n" "$OMP_NUM_THREADS" "$@"\n')
     (tmp_path / "accent").chmod(0o755)
     environment = {
@@ -234,9 +234,9 @@ def test_the_job_script_is_valid_and_hands_on_its_words(tmp_path):
         "SLURM_CPUS_PER_TASK": "8",
     }
     run = ["bash", str(script), "a corpus", "out", "seed=3"]
-    done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=10)
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=120)
     expected = ["1", "featurize", "a corpus", "out", "seed=3", "--part", "3/16", "--workers", "8"]
     assert done.stdout.splitlines() == expected
-    again = subprocess.run(run, env={**environment, "PARTS": "20"}, capture_output=True, text=True, timeout=10)
+    again = subprocess.run(run, env={**environment, "PARTS": "20"}, capture_output=True, text=True, timeout=120)
     assert "3/20" in again.stdout.splitlines()
-    assert subprocess.run(run[:3], env=environment, capture_output=True, timeout=10).returncode == 2
+    assert subprocess.run(run[:3], env=environment, capture_output=True, timeout=120).returncode == 2

@@ -1,8 +1,6 @@
 """Cepstral peak prominence: Praat's own objects and numbers, brute force, synthetic signals, hard recordings."""
 
 import dataclasses
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -306,27 +304,3 @@ def test_settings_that_leave_nothing_to_measure_are_refused_by_name(changes: dic
     config = dataclasses.replace(CONFIG, **changes)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=key):
         ours(NOISE_N, config)
-
-
-def test_cost_is_printed_and_a_fraction_of_praats(recordings: list[Speech]) -> None:
-    speech = recordings[0]
-
-    def both_by_praat() -> None:
-        reference.cepstral_peak_prominence(speech.unfiltered_N, CONFIG)
-        reference.smoothed_cepstral_peak(speech, CONFIG)
-
-    def both_by_us() -> None:
-        cepstrum.cepstral_peaks(speech.unfiltered_N, CONFIG, speech.first_frame, speech.n_frames)
-
-    def fastest(analysis: Callable[[], None], repetitions: int) -> float:
-        seconds = []
-        for _ in range(repetitions):
-            start = time.process_time()
-            analysis()
-            seconds.append(time.process_time() - start)
-        return 1000 * min(seconds) / (len(speech.unfiltered_N) / SAMPLE_RATE)
-
-    both_by_us()
-    praat, kernels = fastest(both_by_praat, 3), fastest(both_by_us, 10)
-    print(f"\nCPP and CPPS: {kernels:.2f} ms a second of sound, Praat {praat:.1f}, ratio {praat / kernels:.0f}")
-    assert praat / kernels > 8

@@ -1,7 +1,6 @@
 """Harmonics-to-noise ratio: Praat's numbers on real speech, known ratios, and the interpolation by brute force."""
 
 import dataclasses
-import time
 from pathlib import Path
 
 import numpy as np
@@ -223,18 +222,3 @@ def test_a_pure_tone_stays_below_the_limit() -> None:
 def test_mean_harmonicity_is_undefined_without_a_voiced_frame() -> None:
     assert np.isnan(mean_harmonicity(np.zeros(20)))
     assert np.isnan(mean_harmonicity(np.zeros(0)))
-
-
-def test_cost_of_harmonicity_is_a_small_part_of_praats(recordings: list[np.ndarray]) -> None:
-    seconds = sum(map(len, recordings[:4])) / SAMPLE_RATE
-    cost = {}
-    for name, analysis, repetitions in (("ours", harmonicity, 10), ("Praat", reference.harmonicity, 2)):
-        times = []
-        for _ in range(repetitions):
-            start = time.process_time()
-            for sound_N in recordings[:4]:
-                analysis(sound_N, CONFIG)
-            times.append(time.process_time() - start)
-        cost[name] = 1000 * min(times) / seconds
-    print(f"\nHNR: {cost['ours']:.2f} ms a second of sound; Praat {cost['Praat']:.1f}")
-    assert cost["Praat"] > 10 * cost["ours"]

@@ -1,11 +1,9 @@
-"""Jitter and shimmer: agreement with Praat given its pulses and end to end, pulse trains of known jitter, cost.
+"""Jitter and shimmer: agreement with Praat given its pulses and end to end, and pulse trains of known jitter.
 
 Shape legend: N samples at 16 kHz, T frames of 10 ms, P glottal pulses.
 """
 
 import dataclasses
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -265,34 +263,3 @@ def test_two_minutes_of_pulses_are_measured() -> None:
     sound_N = np.random.default_rng(5).standard_normal(120 * SAMPLE_RATE)
     for found_T in jitter_and_shimmer(sound_N, times_P, 12_001, CONFIG):
         assert np.isfinite(found_T).all()
-
-
-# Cost
-
-
-def test_cost_is_printed_and_a_tenth_of_praats(measured: list[Measured]) -> None:
-    some = measured[::12]
-    seconds = sum(len(recording.speech.unfiltered_N) / SAMPLE_RATE for recording in some)
-
-    def quickest(measure: Callable[[Measured], object], repetitions: int) -> float:
-        total = 0.0
-        for recording in some:
-            costs = []
-            for _ in range(repetitions):
-                start = time.perf_counter()
-                measure(recording)
-                costs.append(time.perf_counter() - start)
-            total += min(costs)
-        return 1000 * total / seconds
-
-    def ours(recording: Measured) -> None:
-        sound_N = recording.speech.unfiltered_N
-        times_P = glottal_pulses(sound_N, recording.pitch.f0_T)
-        jitter_and_shimmer(sound_N, times_P, len(recording.pitch.f0_T), CONFIG)
-        voice_perturbation(sound_N, times_P, 0.1, 1.0, CONFIG)
-
-    ours(some[0])
-    our_cost = quickest(ours, 5)
-    praats_cost = quickest(lambda recording: reference.jitter_and_shimmer(recording.pitch, CONFIG), 2)
-    print(f"\npulses, frames and report: {our_cost:.3f} ms a second of sound, Praat's frames {praats_cost:.2f}")
-    assert our_cost < praats_cost / 10

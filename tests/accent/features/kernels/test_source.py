@@ -2,8 +2,6 @@
 
 import dataclasses
 import math
-import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -237,18 +235,3 @@ def test_measures_are_undefined_in_digital_silence(offset: float) -> None:
 def test_the_window_weighs_its_first_sample_nothing() -> None:
     # What folding the frame about its middle relies on.
     assert get_window("hann", 640)[0] == 0
-
-
-def test_cost_of_the_source_is_a_part_of_the_definitions(recordings: list[Recording]) -> None:
-    seconds = sum(len(sound_N) for sound_N, _, _ in recordings) / SAMPLE_RATE
-    cost = {}
-    for name, analysis in (("ours", partial(source_frames, config=CONFIG)), ("reference", by_definition)):
-        times = []
-        for _ in range(5):
-            start = time.process_time()
-            for each in recordings:
-                analysis(*each)
-            times.append(time.process_time() - start)
-        cost[name] = 1000 * min(times) / seconds
-    print(f"\nsource: {cost['ours']:.2f} ms a second of sound; plain definitions {cost['reference']:.2f}")
-    assert cost["reference"] > 2 * cost["ours"]

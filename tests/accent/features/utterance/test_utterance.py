@@ -1,7 +1,6 @@
 """Utterance-level values: Praat's voice report as the oracle, signals with known answers, and real speech."""
 
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ from accent.features.reference.harmonicity import harmonicity
 from accent.features.reference.pitch import smooth_intensity, track_pitch
 from accent.features.reference.pulses import glottal_pulses
 from accent.features.reference.voice_report import voice_report
-from accent.features.schema import column_index
 from accent.features.textgrid import read_alignment
 from accent.features.utterance import ALIGNMENT_COLUMNS, UTTERANCE_COLUMNS
 from accent.features.utterance.delivery import delivery, quantiles, syllable_nuclei
@@ -387,21 +385,3 @@ def test_each_fricative_is_averaged_over_the_middles_of_its_occurrences() -> Non
     # SH: digital silence in the middle; F: too short; the others do not occur.
     defined = {column.split("_")[0] for column, value in measured.items() if np.isfinite(value)}
     assert defined == {"s", "z"}
-
-
-# Cost
-
-
-def test_cost_of_the_whole_reference_backend_is_printed_and_bounded(saa: Path) -> None:
-    path = recordings(saa)[2]
-    config = FeatureConfig()
-    speech = load_speech(path, config.audio)
-    intervals = read_alignment(path.parents[1] / "textgrid" / f"{path.stem}.TextGrid").intervals
-    frames_TD = extract(speech, config, intervals).frames_TD
-    assert np.isfinite(frames_TD[:, column_index("intensity_db")]).all()
-    start = time.process_time()
-    extract(speech, config, intervals)
-    milliseconds = 1000 * (time.process_time() - start) / (len(speech.unfiltered_N) / SAMPLE_RATE)
-    print(f"\nreference backend, frames and utterance: {milliseconds:.1f} ms a second of sound")
-    # Aim: 130.  Five times that is a fault and not a slow machine.
-    assert milliseconds < 650
