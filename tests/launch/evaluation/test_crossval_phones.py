@@ -128,3 +128,12 @@ def test_evaluate_reads_each_training_speaker_by_the_head_that_never_heard_them(
     assert result.report["speaker_classification"]["accent_head"]["all"]["accuracy"]["value"] == pytest.approx(
         right.mean()
     )
+
+
+def test_a_run_without_predictions_makes_them_again_from_the_trained_model(finished):
+    output, runs = finished
+    predictions, weights = runs[1].folder / PREDICTIONS, runs[1].folder / "phones" / "model" / "model.safetensors"
+    before = (predictions.read_bytes(), weights.read_bytes(), weights.stat().st_mtime_ns)
+    predictions.unlink()
+    run_all(runs, output, say=lambda line: None)
+    assert (predictions.read_bytes(), weights.read_bytes(), weights.stat().st_mtime_ns) == before
