@@ -25,15 +25,22 @@ def baselines(
     validation_speakers: ValidationSpeakers = 1,
     held_out_prompts: HeldOutPrompts = 0.0,
     training_speakers: TrainingSpeakers = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of everything.")] = Path("runs/baselines"),
-    sound: Annotated[Path | None, typer.Option(metavar="CORPUS", help="The corpus folder, for eGeMAPS.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all results.")] = Path("runs/baselines"),
+    sound: Annotated[
+        Path | None, typer.Option(metavar="CORPUS", help="The corpus folder with the sound files, for eGeMAPS.")
+    ] = None,
     phones: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Decoded phones, fold0.npz ..., for phone means without the text."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of decoded phones (fold0.npz, ...), for phone means that do not use the text.",
+        ),
     ] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Run this baseline only; may be repeated.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run only this baseline; repeat the option to run several.")
+    ] = None,
 ) -> None:
-    """Run baselines and controls in the folds the encoder is judged by: one JSON, one table.
+    """Run simpler systems and controls on the same folds as the encoder: one JSON, one table.
 
     Rerun the same command to resume: finished folds are kept.
     """

@@ -18,7 +18,9 @@ from launch.commands.fold_options import (
 
 
 def crossval(
-    config: Annotated[str, typer.Argument(metavar="CONFIG", help="Configuration of a run: configs/saa.yaml.")],
+    config: Annotated[
+        str, typer.Argument(metavar="CONFIG", help="Configuration of a run, such as configs/saa8k.yaml.")
+    ],
     shards: Shards,
     overrides: Annotated[
         list[str] | None,
@@ -31,22 +33,32 @@ def crossval(
     held_out_prompts: HeldOutPrompts = 0.0,
     training_speakers: TrainingSpeakers = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of everything; runs/crossval-CONFIG if left out.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for all runs and results; runs/crossval-CONFIG if left out."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; with several GPUs each has one of its own.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs to train at the same time; with several GPUs, each run gets its own.")
+    ] = 1,
     beside: Annotated[
-        Path | None, typer.Option(help="A baselines.json of the same folds, to stand in the same table.")
+        Path | None, typer.Option(help="A baselines.json made with the same folds, to show in the same table.")
     ] = None,
-    slurm: Annotated[bool, typer.Option("--slurm", help="Print the script of a Slurm job array instead.")] = False,
-    submit: Annotated[bool, typer.Option("--submit", help="Hand the job array to sbatch.")] = False,
-    gpus_per_run: Annotated[int, typer.Option(min=0, max=1, help="GPUs of a run of the job array.")] = 1,
-    time: Annotated[str, typer.Option(metavar="HH:MM:SS", help="Time limit of a run of the job array.")] = "04:00:00",
-    partition: Annotated[str | None, typer.Option(help="The cluster's default if left out.")] = None,
-    account: Annotated[str | None, typer.Option(help="Yours if left out.")] = None,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Print the script of a Slurm job array instead of training here.")
+    ] = False,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Submit the job array with sbatch and print its number.")
+    ] = False,
+    gpus_per_run: Annotated[int, typer.Option(min=0, max=1, help="GPUs for each run of the job array.")] = 1,
+    time: Annotated[
+        str, typer.Option(metavar="HH:MM:SS", help="Time limit for each run of the job array.")
+    ] = "04:00:00",
+    partition: Annotated[str | None, typer.Option(help="Slurm partition; the cluster's default if left out.")] = None,
+    account: Annotated[str | None, typer.Option(help="Slurm account; yours if left out.")] = None,
 ) -> None:
-    """Train and test a configuration on every fold with every seed: one JSON, one table.
+    """Train and test a configuration on every fold and seed: one JSON, one table.
 
-    Every fold and seed is a run of its own.  Rerun the same command to resume: finished runs are skipped.
+    Each fold and seed is a separate run, tested on speakers it never saw.  The folds replace the configuration's split.
+    Rerun the same command to resume: finished runs are skipped.
     """
     from rich.console import Console
 

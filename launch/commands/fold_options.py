@@ -10,20 +10,31 @@ from accent.errors import AccentError
 Folds = Annotated[
     str,
     typer.Option(
-        help="leave-one-speaker-per-accent-out, leave-one-speaker-out, a number of folds dealt by accent and sex, or a "
-        "file that assigns speakers to folds (JSON, TSV), such as configs/protocols/saa8k.json."
+        help="How to divide the speakers: a number of folds, balanced by accent and sex; leave-one-speaker-out; "
+        "leave-one-speaker-per-accent-out; or a file (JSON, TSV) with the fold of each speaker, such as "
+        "configs/protocols/saa8k.json."
     ),
 ]
-FoldSeed = Annotated[int, typer.Option(help="Seed of the deal and of the choice of validation speakers.")]
-Seeds = Annotated[str, typer.Option(metavar="0,1,2", help="Seeds; figures are means over them.")]
+FoldSeed = Annotated[int, typer.Option(help="Random seed for dividing the speakers and choosing validation speakers.")]
+Seeds = Annotated[
+    str,
+    typer.Option(
+        metavar="0,1,2", help="Training seeds: one run for each fold and seed; figures are averaged over seeds."
+    ),
+]
 ValidationSpeakers = Annotated[
-    int, typer.Option(min=0, help="Training speakers of each accent that choose the settings inside a fold.")
+    int,
+    typer.Option(
+        min=0,
+        help="Speakers of each accent to take from a fold's training speakers for choosing the model and settings.",
+    ),
 ]
 HeldOutPrompts = Annotated[
-    float, typer.Option(min=0, max=1, help="Share of the prompts that a fold tests on and never trains on.")
+    float, typer.Option(min=0, max=1, help="Share of the prompts that a fold keeps for testing and never trains on.")
 ]
 TrainingSpeakers = Annotated[
-    int | None, typer.Option(min=2, help="Train on so many of each fold's speakers only, for a learning curve.")
+    int | None,
+    typer.Option(min=2, help="Train on only this many of each fold's speakers, for a learning curve; all if left out."),
 ]
 Shards = Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of a shard set.")]
 

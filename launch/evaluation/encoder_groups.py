@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from accent.metrics.calibration import fit_temperature
-from accent.metrics.groups import EmbedGroups, GroupOutput, mean_of_utterances
+from accent.metrics.groups import EmbedGroups, GroupOutput
 from accent.model.build import AccentEncoder
 from launch.evaluation.utterances import Utterances
-from launch.extraction.extract import extract
-from launch.extraction.speaker_statistics import voices_for
+from launch.extraction.groups import embed_speech
 from shards.loading.loader import EvaluationLoader
 
 
@@ -21,7 +20,7 @@ def encoder_groups(
 ) -> EmbedGroups:
     """Answer groups of the tested utterances with an encoder.
 
-    A group's embedding is the mean of its utterances' embeddings, its logits the mean of theirs.
+    Groups are embedded as `launch.extraction.groups` says; none of the utterances may have trained the encoder.
 
     Args:
         model: the encoder.
@@ -35,14 +34,12 @@ def encoder_groups(
     """
     numbers = np.union1d(tested, validation)
     loader = EvaluationLoader(utterances.shard_set, sorted(set(utterances.speaker_N[numbers])))
-    found = extract(model, loader, voices=voices_for(model, utterances.shard_set))
-    place_N = np.full(len(utterances), -1)
-    place_N[found.sample_N] = np.arange(len(found.sample_N))
+    speech = embed_speech(model, loader)
     order = [list(model.config.accents).index(accent) for accent in utterances.accents]
-    mean = mean_of_utterances(found.embedding_NE, found.logits_NA[:, order])
 
     def answer(groups: Sequence[np.ndarray]) -> GroupOutput:
-        return mean([place_N[rows] for rows in groups])
+        embedding_GE, logits_GA = speech.embed_groups(groups)
+        return GroupOutput(embedding_GE, logits_GA[:, order])
 
     temperature_of_one, temperature_of_many = 1.0, 1.0
     if len(validation):

@@ -22,16 +22,19 @@ from accent.configuration import load
 from accent.errors import AccentError
 from accent.files import writable_folder, write_archive, write_text
 from accent.inference.embedder import load_model
+from accent.metrics import EmbedGroups, GroupOutput
 from accent.model.build import AccentEncoder
+from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.evaluation.measures import measure
 from launch.extraction.compatibility import check_features
-from launch.extraction.extract import extract, track_on_terminal, usable_device
+from launch.extraction.extract import usable_device
+from launch.extraction.groups import embed_speech
 from launch.extraction.recordings import Recordings
-from launch.extraction.speaker_statistics import voices_for
 from launch.reporting.figures import draw_confusion, draw_fusion, draw_space
 from launch.reporting.fold_tables import speakers_table
 from launch.reporting.tables import figures_table, groups_table
 from launch.run_config import RunConfig
+from launch.training.initial import trained_halves
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split
@@ -108,8 +111,9 @@ def evaluate_run(
     writable_folder(folder)
     taught_prompts = sorted(set(training_set.prompts) - set(parts.held_out_prompts))
     tested_prompts = None if other_corpus else sorted(set(parts.held_out_prompts) & set(tested_set.prompts)) or None
-    training = _recordings(model, training_set, parts.train, taught_prompts, device, "training speakers")
-    tested = _recordings(model, tested_set, names, tested_prompts, device, "unseen speakers")
+    half_S = _halves(run, training_set) if isinstance(model, PhoneticEncoder) else None
+    training, _ = _recordings(model, training_set, parts.train, taught_prompts, device, "training speakers", half_S)
+    tested, embed_groups = _recordings(model, tested_set, names, tested_prompts, device, "unseen speakers")
 
     who = f"{len(names)} unseen speakers" + (" of another corpus" if other_corpus else f" ({split})")
     report = {
@@ -124,7 +128,7 @@ def evaluate_run(
         "speakers": {"training": sorted(parts.train), "tested": names},
         "left_out": left_out,
         "fusion_weights": model.fusion_weights(),
-        **measure(training, tested, accents, seed),
+        **measure(training, tested, accents, seed, embed_groups),
     }
     _write_embeddings(folder / "embeddings.npz", training, tested, accents)
     pictures = (
@@ -190,16 +194,17 @@ def _recordings(
     prompts: Sequence[str] | None,
     device: torch.device | str,
     description: str,
-) -> Recordings:
-    """Embed the speakers' utterances and put beside them what the shard set knows of each."""
+    half_S: torch.Tensor | None = None,
+) -> tuple[Recordings, EmbedGroups]:
+    """Embed the speakers' utterances and put beside them what the shard set knows of each; and embed groups of rows."""
     loader = EvaluationLoader(shard_set, speakers, prompts=prompts)
-    found = extract(model, track_on_terminal(loader, description), device, voices_for(model, shard_set))
+    found, embed_samples = embed_speech(model, loader, device, half_S, description)
     position = {name: number for number, name in enumerate(model.config.accents)}
     unknown = sorted({loader.accents[label] for label in np.unique(found.accent_N)} - set(position))
     if unknown:
         raise AccentError(f"{shard_set.place}: accents the model was not trained for: {', '.join(unknown)}")
     sexes = np.array([speaker.sex or "" for speaker in shard_set.manifest.speakers])
-    return Recordings(
+    recordings = Recordings(
         key_N=np.array([one["key"] for one in loader.metadata(found.sample_N)]),
         embedding_NE=found.embedding_NE,
         probability_NA=found.probability_NA,
@@ -208,6 +213,20 @@ def _recordings(
         sex_N=sexes[found.speaker_N],
         seconds_N=shard_set.index["frames"][found.sample_N] / shard_set.manifest.frames_per_second,
     )
+
+    def embed_rows(groups: Sequence[np.ndarray]) -> GroupOutput:
+        return embed_samples([found.sample_N[rows] for rows in groups])
+
+    return recordings, embed_rows
+
+
+def _halves(run: Path, training_set: ShardSet) -> torch.Tensor:
+    """Return who trained which phone head: each training speaker is read by the head that never heard them."""
+    begun_with = load(RunConfig, run / "config.yaml").init
+    heads = run if begun_with is None else Path(begun_with)
+    if not heads.exists():
+        raise AccentError(f"{heads}: the run began with the phone heads trained here; put that run's folder back")
+    return trained_halves(heads, training_set)
 
 
 def _write_embeddings(path: Path, training: Recordings, tested: Recordings, accents: Sequence[str]) -> None:

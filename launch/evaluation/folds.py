@@ -7,6 +7,7 @@ from typing import Any
 
 from accent.errors import AccentError
 from accent.files import write_text
+from launch.run_config import PACKAGED
 from shards.shard_set.manifest import ShardSet
 from shards.splits.folds import make_folds
 from shards.splits.split import Split
@@ -48,7 +49,7 @@ def freeze_folds(output: Path, shard_set: ShardSet, config: FoldConfig) -> list[
     """
     splits = make_folds(
         shard_set,
-        config.protocol,
+        _find_file(config.protocol),
         config.seed,
         config.validation_speakers,
         config.held_out_prompts,
@@ -67,3 +68,12 @@ def freeze_folds(output: Path, shard_set: ShardSet, config: FoldConfig) -> list[
         if not file.is_file():
             split.save(file)
     return splits
+
+
+def _find_file(protocol: str) -> str:
+    """Return the path of a file of folds that comes with the package, if there is none in the working folder."""
+    given = Path(protocol)
+    if given.parts[:1] != ("configs",) or given.is_file():
+        return protocol
+    packaged = PACKAGED.joinpath(*given.parts[1:])
+    return str(packaged) if packaged.is_file() else protocol

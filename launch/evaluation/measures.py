@@ -13,6 +13,7 @@ import numpy as np
 from accent.errors import AccentError
 from accent.metrics import (
     CLASSIFIERS,
+    EmbedGroups,
     Estimate,
     accent_cllr,
     accent_eer,
@@ -39,7 +40,13 @@ DURATIONS = (("below 2 s", 0.0, 2.0), ("2 to 4 s", 2.0, 4.0), ("4 s and more", 4
 """Name, from (included), to (not included), in seconds."""
 
 
-def measure(training: Recordings, tested: Recordings, accents: Sequence[str], seed: int = 0) -> dict[str, Any]:
+def measure(
+    training: Recordings,
+    tested: Recordings,
+    accents: Sequence[str],
+    seed: int = 0,
+    embed_groups: EmbedGroups | None = None,
+) -> dict[str, Any]:
     """Measure how well embeddings tell the accent of speakers never heard before, and how much they tell the speaker.
 
     Args:
@@ -47,6 +54,8 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
         tested: recordings of other speakers.
         accents: names of the accents the model knows.
         seed: of the bootstrap and of every choice of recordings.
+        embed_groups: the model's answer to groups of tested recordings, given their row numbers; if not given, the mean
+            of their unit vectors and of the logarithms of their probabilities.
 
     Returns:
         Sections "classification", "verification", "retrieval", "leakage" of figures by name;
@@ -69,7 +78,8 @@ def measure(training: Recordings, tested: Recordings, accents: Sequence[str], se
     groups_of = _groups(speaker_N, seed)
     rows_G = [rows for groups in groups_of.values() for rows in groups]
     log_probability_NA = np.log(np.maximum(tested.probability_NA, np.finfo(np.float32).tiny))
-    group_GE, group_logits_GA = mean_of_utterances(tested.embedding_NE, log_probability_NA)(rows_G)
+    embed_groups = embed_groups or mean_of_utterances(tested.embedding_NE, log_probability_NA)
+    group_GE, group_logits_GA = embed_groups(rows_G)
     asked = np.concatenate([tested.embedding_NE, group_GE])
     answered = {
         name: classify(training.embedding_NE, training.accent_N, asked) for name, classify in CLASSIFIERS.items()

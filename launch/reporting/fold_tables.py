@@ -94,7 +94,11 @@ def fold_tables(report: Mapping[str, Any]) -> list[Table]:
     """Return both tables for the terminal, at most 80 columns wide."""
     tables = []
     for title, columns, rows in (
-        ("accents told, and by a speaker's 1, 2, 4, 6 utterances; 95 % intervals", COLUMNS, decisions_rows(report)),
+        (
+            "accents of speakers (by all, 1, 2, 4, 6 utterances) and utterances; 95 % intervals",
+            COLUMNS,
+            decisions_rows(report),
+        ),
         ("embeddings of single utterances; calibration; permutation test", MORE_COLUMNS, embedding_rows(report)),
     ):
         table = Table(title=title, title_justify="left", **_NARROW)

@@ -38,8 +38,19 @@ def begin_with(init: Path, branch: str, shard_set: ShardSet) -> tuple[AccentEnco
             f"{init}: its encoder is of the branch {encoder.config.branch}, the configuration asks for {branch}; "
             f"give model.branch={encoder.config.branch}, or another init"
         )
-    if not isinstance(encoder, PhoneticEncoder):
-        return encoder, None
-    split = next((file for file in (init / "phones" / "split.json", init / "split.json") if file.is_file()), None)
+    return encoder, trained_halves(init, shard_set) if isinstance(encoder, PhoneticEncoder) else None
+
+
+def trained_halves(run: Path, shard_set: ShardSet) -> Tensor:
+    """Return which phone head of a run each speaker of a shard set has trained.
+
+    Args:
+        run: the folder of the run that trained the heads, or of the one that trained them first.
+        shard_set: the one that the heads were trained on.
+
+    Returns:
+        int64 [S]; `BOTH` for speakers who trained neither.
+    """
+    split = next((file for file in (run / "phones" / "split.json", run / "split.json") if file.is_file()), None)
     trained = [] if split is None else json.loads(split.read_text(encoding="utf-8"))["train"]
-    return encoder, deal_halves(shard_set, trained)
+    return deal_halves(shard_set, trained)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from accent.errors import AccentError
+from launch.cli import main
 from launch.commands.fold_options import parse_seeds
 from launch.evaluation.crossval import merge_runs, plan_crossval, run_all
 from launch.evaluation.fold_run import planned_runs
@@ -133,3 +134,16 @@ def test_the_job_array_has_one_task_for_each_unfinished_run(tmp_path):
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     with pytest.raises(AccentError, match="all runs are finished"):
         render_array(Path("runs/x"), [], 1, "01:00:00")
+
+
+def test_the_command_prints_one_table_of_finished_runs(finished, config, shards, monkeypatch, capsys):
+    output, _, _ = finished
+    words = ["accent", "crossval", config, str(shards), "--folds", "2", "--seeds", "0", "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as leaving:
+        main()
+    assert leaving.value.code == 0
+    printed = capsys.readouterr().out
+    assert "2 of 2 runs are finished already" in printed and "figures are in" in printed
+    for word in ("encoder (small)", "balanced", "chance", "majority"):
+        assert word in printed

@@ -209,7 +209,7 @@ def test_a_run_without_model_or_split_is_refused(run, shard_set, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_one_line_before_anything_is_computed(run, shard_set, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("not a folder")
-    monkeypatch.setattr("launch.evaluation.evaluate.extract", lambda *arguments: pytest.fail("computed"))
+    monkeypatch.setattr("launch.evaluation.evaluate.embed_speech", lambda *arguments: pytest.fail("computed"))
     with pytest.raises(AccentError, match="file: cannot make this folder"):
         evaluate_run(run, shard_set.root, output=tmp_path / "file")
 

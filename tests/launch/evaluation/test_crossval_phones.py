@@ -1,0 +1,139 @@
+"""Cross-validation and evaluation of the branch `phones`, with configs/saa8k.yaml made small."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from accent.inference.embedder import load_model
+from accent.metrics import mean_of_utterances
+from accent.model.phonetic.encoder import PhoneticEncoder
+from accent.model.phonetic.statistics import join
+from launch.evaluation.crossval import merge_runs, plan_crossval, run_all
+from launch.evaluation.evaluate import evaluate_run
+from launch.evaluation.fold_run import PREDICTIONS
+from launch.evaluation.folds import FoldConfig
+from launch.evaluation.group_predictions import GroupPredictions
+from launch.extraction.speaker_statistics import speaker_voices
+from launch.training.phone_task import deal_halves
+from shards.shard_set.manifest import ShardSet
+from shards.shard_set.reader import ShardReader
+from shards.splits.split import Split
+from tests.support.small_runs import small_shards
+
+TWO = FoldConfig("2")
+TINY = (
+    "device=cpu",
+    "epochs=2",
+    "phones.epochs=1",
+    "phones.batch.speakers_per_accent=2",
+    "phones.batch.crop_frames=40",
+    "batch.speakers_per_accent=2",
+    "batch.utterances_per_speaker=3",
+    "model.phone_channels=8",
+    "model.directions=16",
+    "model.embedding_dim=8",
+)
+
+
+@pytest.fixture(scope="module")
+def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    """Three accents of six speakers, six utterances each."""
+    return small_shards(tmp_path_factory.mktemp("shards"), 6, phones=True)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, shard_set: ShardSet):
+    """A cross-validation brought to its end."""
+    output = tmp_path_factory.mktemp("crossval")
+    runs = plan_crossval("configs/saa8k.yaml", shard_set.root, output, TWO, [3], TINY)
+    run_all(runs, output, say=lambda line: None)
+    return output, runs
+
+
+def sums_of(encoder: PhoneticEncoder, shard_set: ShardSet, samples, half: int):
+    """One utterance at a time, without padding, loader or store; rounded, as training meets them too."""
+    reader, parts = ShardReader(shard_set), []
+    for sample in samples:
+        frames_1TD = torch.tensor(reader.frames(int(sample))).float().unsqueeze(0)
+        voice = speaker_voices(shard_set).rows(torch.tensor([int(shard_set.index["speaker"][sample])]))
+        valid_1T = torch.ones(frames_1TD.shape[:2], dtype=torch.bool)
+        parts.append(encoder.statistics(frames_1TD, valid_1T, voice, torch.tensor([half])))
+    sums = join(parts)
+    return sums._replace(sum_RSD=sums.sum_RSD.half().float())
+
+
+def test_each_fold_trains_phone_heads_and_embedding_on_its_training_speakers_alone(finished, shard_set):
+    output, runs = finished
+    tested = []
+    for run in runs:
+        fold = Split.load(run.split)
+        assert run.folder == output / f"fold-{run.fold}" / "seed-3"
+        assert Split.load(run.folder / "split.json") == Split.load(run.folder / "phones" / "split.json") == fold
+        assert fold.validation and not set(fold.train) & {*fold.validation, *fold.test}
+        heads, _ = load_model(run.folder / "phones")
+        model, _ = load_model(run.folder)
+        # The embedding begins with the heads of its own fold, and leaves them as they are.
+        trained, kept = heads.recogniser.state_dict(), model.recogniser.state_dict()
+        assert trained.keys() == kept.keys() and all(torch.equal(trained[name], kept[name]) for name in kept)
+        tested += fold.test
+    assert sorted(tested) == sorted(shard_set.speakers)
+
+
+def test_a_test_speaker_is_told_from_the_sum_of_the_utterances(finished, shard_set):
+    _, runs = finished
+    told = GroupPredictions.load(runs[0].folder / PREDICTIONS)
+    model, _ = load_model(runs[0].folder)
+    speaker_N = np.array(shard_set.speakers)[shard_set.index["speaker"]]
+    apart = []
+    for row in np.flatnonzero(told.whole_G):
+        samples = np.flatnonzero(speaker_N == told.speaker_G[row])
+        sums = sums_of(model, shard_set, samples, half=-1)
+        with torch.no_grad():
+            whole = model.embed(sums.grouped(torch.ones(1, len(samples))))
+            single = model.embed(sums)
+        np.testing.assert_allclose(told.embedding_GE[row], whole.embedding_BE[0], atol=1e-3)
+        mean = mean_of_utterances(single.embedding_BE.numpy(), single.accent_logits_BA.numpy())([range(len(samples))])
+        apart.append(np.abs(told.embedding_GE[row] - mean.embedding_GE[0]).max())
+    assert len(apart) == 9 and min(apart) > 0.05
+
+
+def test_figures_of_both_folds_are_merged(finished):
+    output, runs = finished
+    encoder = merge_runs(runs, output, TWO)["systems"]["encoder"]
+    assert (encoder["speakers"], encoder["utterances"]) == (18, 108)
+    assert set(encoder["speaker_by_utterances"]) == {"1", "2", "4", "6", "all"}
+
+
+def test_evaluate_reads_each_training_speaker_by_the_head_that_never_heard_them(finished, shard_set, tmp_path: Path):
+    _, runs = finished
+    result = evaluate_run(runs[0].folder, shard_set.root, output=tmp_path)
+    archive = np.load(tmp_path / "embeddings.npz")
+    model, _ = load_model(runs[0].folder)
+    keys = [ShardReader(shard_set).metadata(number)["key"] for number in range(len(shard_set))]
+    fold = Split.load(runs[0].split)
+    half_S = deal_halves(shard_set, fold.train)
+    assert {0, 1} <= set(half_S[shard_set.speaker_positions(fold.train)].tolist())
+    for name in (*fold.train[:3], *fold.test[:2]):
+        row = np.flatnonzero(archive["speakers"] == name)[0]
+        half = int(half_S[shard_set.speakers.index(name)])
+        sample = keys.index(archive["keys"][row])
+        with torch.no_grad():
+            wanted = model.embed(sums_of(model, shard_set, [sample], half)).embedding_BE[0]
+        np.testing.assert_allclose(archive["embeddings"][row], wanted, atol=1e-3)
+    # The same groups, the same system: what crossval says of whole speakers.
+    told = GroupPredictions.load(runs[0].folder / PREDICTIONS)
+    right = told.logits_GA.argmax(1)[told.whole_G] == told.accent_G[told.whole_G]
+    assert result.report["speaker_classification"]["accent_head"]["all"]["accuracy"]["value"] == pytest.approx(
+        right.mean()
+    )
+
+
+def test_a_run_without_predictions_makes_them_again_from_the_trained_model(finished):
+    output, runs = finished
+    predictions, weights = runs[1].folder / PREDICTIONS, runs[1].folder / "phones" / "model" / "model.safetensors"
+    before = (predictions.read_bytes(), weights.read_bytes(), weights.stat().st_mtime_ns)
+    predictions.unlink()
+    run_all(runs, output, say=lambda line: None)
+    assert (predictions.read_bytes(), weights.read_bytes(), weights.stat().st_mtime_ns) == before
