@@ -1,4 +1,4 @@
-"""Runs of the branch `phones`: heads first, then the embedding; resumed, begun with another run, on several processes."""
+"""Runs of the branch `phones`: heads, then the embedding; resumed, begun with another run, on two processes."""
 
 import json
 from pathlib import Path
