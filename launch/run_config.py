@@ -39,7 +39,7 @@ class OptimizerConfig:
     """Steps over which the learning rate rises from near zero; at most half the run."""
     weight_decay: float = 0.02
     """Decay of the weight matrices; norms, biases, the temperature and the fusion weights are never decayed."""
-    fusion_lr_factor: float = 10.0
+    fusion_lr_factor: float = 1.0
     """Factor of the learning rate for the fusion weights, which at the common rate hardly move in a short run."""
     betas: tuple[float, ...] = (0.9, 0.98)
     """AdamW's two decay rates: of the mean and of the square of the gradient."""

@@ -6,14 +6,15 @@ description for people and other programs; loading does not read it, so weights 
 
 A recording's features are rounded to float16 before the model sees them, as they are in shards: the model meets what
 it was trained on, and a recording has the same embedding from its file and from a shard.  Only a model that normalises
-by speaker wants to hear more than one recording of the voice: `embed_files` takes all there are.
+by speaker wants to hear more than one recording of the voice: `embed_each` takes them all.  `embed_files` makes one
+vector of them.
 
 Shapes: B batch rows, T frames, D columns, E embedding, A accents.  Cost: an embedding costs its features (some
 milliseconds a second of sound) and one forward pass.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from accent.audio.prepare import Speech, load_speech
 from accent.configuration import load, to_mapping
@@ -32,7 +34,10 @@ from accent.features.schema import COLUMNS
 from accent.files import write_bytes
 from accent.model.build import AccentEncoder, build_encoder
 from accent.model.config import ModelConfig
-from accent.model.normalisation import measure_voices
+from accent.model.encoder import EncoderOutput
+from accent.model.normalisation import VoiceStatistics, measure_voices
+from accent.model.phonetic.encoder import PhoneticEncoder
+from accent.model.phonetic.statistics import join
 
 FORMAT_VERSION = 1
 WEIGHTS_NAME = "model.safetensors"
@@ -148,7 +153,25 @@ class AccentEmbedder:
         return self.predict_file(path, sex).embedding_E
 
     def embed_files(self, paths: Sequence[Path | str], sex: str | None = None) -> np.ndarray:
-        """Return the embeddings of sound files of one speaker.
+        """Return one embedding of all sound files of one speaker; the more there are, the surer it is.
+
+        A phonetic model adds up what it has heard in all of them; of another model it is the mean of the files'
+        embeddings, brought to unit length.
+
+        Args:
+            paths: WAV, FLAC, OGG or MP3 files; at least one.
+            sex: as for `embed_file`.
+
+        Returns:
+            float32 [E] of unit length.
+
+        Raises:
+            AccentError: a file cannot be used; the line says why.
+        """
+        return self.predict_speaker(self._features(paths, sex)).embedding_E
+
+    def embed_each(self, paths: Sequence[Path | str], sex: str | None = None) -> np.ndarray:
+        """Return an embedding of each sound file of one speaker.
 
         A model that normalises by speaker measures each of them against the voice in all of them, where `embed_file`
         knows the one file only; for any other model it makes no difference.
@@ -163,9 +186,11 @@ class AccentEmbedder:
         Raises:
             AccentError: a file cannot be used; the line says why.
         """
+        return np.stack([heard.embedding_E for heard in self.predict_voice(self._features(paths, sex))])
+
+    def _features(self, paths: Sequence[Path | str], sex: str | None) -> list[np.ndarray]:
         speeches = [load_speech(Path(path), self.feature_config.audio) for path in paths]
-        frames = [extract(speech, self.feature_config, sex=sex).frames_TD for speech in speeches]
-        return np.stack([heard.embedding_E for heard in self.predict_voice(frames)])
+        return [extract(speech, self.feature_config, sex=sex).frames_TD for speech in speeches]
 
     def embed_speech(self, speech: Speech, sex: str | None = None) -> np.ndarray:
         """Return the embedding, float32 [E] of unit length, of sound prepared with `accent.audio.prepare`."""
@@ -204,19 +229,41 @@ class AccentEmbedder:
             recordings: features, schema columns in raw units, NaN where undefined; for a model that normalises by
                 speaker, together they say what the voice is.
         """
+        return [_prediction(self.model(*given)) for given in self._inputs(recordings)]
+
+    @torch.inference_mode()
+    def predict_speaker(self, recordings: Sequence[np.ndarray]) -> Prediction:
+        """Return one embedding and the accent probabilities of all of one speaker's recordings together.
+
+        Args:
+            recordings: as for `predict_voice`.
+        """
+        if isinstance(self.model, PhoneticEncoder):
+            sums = join([self.model.statistics(*given) for given in self._inputs(recordings)])
+            together = sums.grouped(torch.ones(1, len(recordings), device=self.device))
+            return _prediction(self.model.embed(together))
+        outputs = [self.model(*given) for given in self._inputs(recordings)]
+        mean_1E = torch.stack([output.embedding_BE.float() for output in outputs]).mean(0)
+        embedding_E = torch.nn.functional.normalize(mean_1E, dim=-1)[0].cpu().numpy()
+        mean_1A = torch.stack([output.accent_logits_BA.float() for output in outputs]).mean(0)
+        return Prediction(embedding_E, mean_1A.softmax(-1)[0].cpu().numpy())
+
+    def _inputs(self, recordings: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, VoiceStatistics | None]]:
+        """Yield frames, mask and voice of each recording, as the model takes them."""
         stored = [np.asarray(frames_TD).astype(np.float16).astype(np.float32) for frames_TD in recordings]
         voice = None
         if self.model.config.normalisation == "speaker":
             all_BTD = torch.from_numpy(np.concatenate(stored))[None]
             voice = measure_voices(all_BTD, torch.ones(all_BTD.shape[:2], dtype=torch.bool)).to(self.device)
-        heard = []
         for frames_TD in stored:
             frames_BTD = torch.from_numpy(frames_TD)[None].to(self.device)
-            valid_BT = torch.ones(frames_BTD.shape[:2], dtype=torch.bool, device=self.device)
-            output = self.model(frames_BTD, valid_BT, voice)
-            embedding_E = output.embedding_BE[0].float().cpu().numpy()
-            heard.append(Prediction(embedding_E, output.accent_logits_BA[0].float().softmax(-1).cpu().numpy()))
-        return heard
+            yield frames_BTD, torch.ones(frames_BTD.shape[:2], dtype=torch.bool, device=self.device), voice
+
+
+def _prediction(output: EncoderOutput) -> Prediction:
+    """Return what a model says of its first row."""
+    embedding_E = output.embedding_BE[0].float().cpu().numpy()
+    return Prediction(embedding_E, output.accent_logits_BA[0].float().softmax(-1).cpu().numpy())
 
 
 def _find_weights(source: Path) -> Path:

@@ -160,11 +160,22 @@ def test_files_of_one_speaker_are_heard_together_where_the_voice_counts(tmp_path
     for mode in get_args(Mode):
         embedder = AccentEmbedder(tiny(normalisation=mode), FeatureConfig())
         alone = np.stack([embedder.embed_file(path) for path in paths])
-        together = embedder.embed_files(paths)
+        together = embedder.embed_each(paths)
         assert together.shape == (3, 12) and together.dtype == np.float32
         assert (together == alone).all() == (mode != "speaker")
-        assert (embedder.embed_files(paths[:1])[0] == alone[0]).all()
-        np.testing.assert_allclose(embedder.embed_files(paths[::-1])[::-1], together, atol=1e-5)
+        assert (embedder.embed_each(paths[:1])[0] == alone[0]).all()
+        np.testing.assert_allclose(embedder.embed_each(paths[::-1])[::-1], together, atol=1e-5)
+
+
+def test_files_of_one_speaker_make_one_vector(tmp_path):
+    paths = [tmp_path / f"{number}.wav" for number in range(3)]
+    for number, path in enumerate(paths):
+        soundfile.write(path, vowel(120, [500.0 + 90 * number, 1500.0, 2500.0], seconds=0.7), 16_000)
+    embedder = AccentEmbedder(tiny(), FeatureConfig())
+    mean_E = embedder.embed_each(paths).mean(0)
+    one_E = embedder.embed_files(paths)
+    np.testing.assert_allclose(one_E, mean_E / np.linalg.norm(mean_E), atol=1e-6)
+    np.testing.assert_allclose(embedder.embed_files(paths[:1]), embedder.embed_file(paths[0]), atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", get_args(Mode))
