@@ -112,7 +112,7 @@ def test_training_works_whatever_values_are_measured_against(mode, shard_set, tm
     model, _ = load_model(tmp_path / "run")
     assert model.config.normalisation == mode
     assert model.config == dataclasses.replace(config.model, accents=model.config.accents)
-    assert load(RunConfig, tmp_path / "run" / "config.yaml").model == config.model
+    assert load(RunConfig, tmp_path / "run" / "config.yaml").model == model.config
 
     # The validation and the evaluation hear the same in the exported model.
     split = Split.load(tmp_path / "run" / "split.json")
