@@ -85,7 +85,7 @@ class PhoneticTrainingModule(nn.Module):
         for place, row in enumerate(missing):
             if samples[row] >= 0 and frames[row] == self._frames_N[samples[row]]:
                 self._store.keep([samples[row]], PhoneStatistics(*(part[place : place + 1] for part in computed)))
-        # Read back even at once: the store leaves out what is hardly there, and a resumed run must meet the same numbers.
+        # Read back even at once: the store leaves out what is hardly there, and a resumed run must meet the same.
         rows = [
             self._store.sums([sample]).to(batch.frames_BTD.device)
             if sample in self._store
