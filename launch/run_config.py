@@ -1,7 +1,7 @@
 """What one training run is: every choice in one frozen dataclass, read from YAML and `key=value` words.
 
-A run is a folder.  Its `config.yaml` holds these values in full, so that the folder alone says how the model was made.
-`what_differs` decides whether a run may go on under another configuration.  Cost: milliseconds.
+`TrainingConfig` is what training from Python takes; `RunConfig` adds data, folder and processes.  A run's `config.yaml`
+holds every value, so that the folder alone says how the model was made.  Cost: milliseconds.
 """
 
 from collections.abc import Mapping
@@ -89,7 +89,7 @@ class CheckpointConfig:
 
 @dataclass(frozen=True)
 class MonitorConfig:
-    """What is shown while a run goes on."""
+    """What is shown while a run is at work."""
 
     every_steps: int = 10
     """Steps between points of the TensorBoard curves; a point is the mean over these steps."""

@@ -68,7 +68,7 @@ def _interrupted_early(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    # A SIGTERM is remembered from here on: the training saves what there is and says that it wants to go on.  The
+    # A SIGTERM is remembered from here on: the training saves what there is and asks to be resumed.  The
     # imports take seconds, and a Ctrl-C in them would end in a traceback of theirs.
     with StopRequest((signal.SIGTERM,)):
         signal.signal(signal.SIGINT, _interrupted_early)

@@ -52,7 +52,7 @@ class LossScale:
         return self.value / self._processes if self.dynamic else 1.0
 
     def update(self, overflowed: bool) -> None:
-        """Take note of a step: did its gradient overflow?"""
+        """Record a step: did its gradient overflow?"""
         if not self.dynamic:
             return
         self._steps_since_change = 0 if overflowed else self._steps_since_change + 1
@@ -66,6 +66,6 @@ class LossScale:
         return {"value": self.value, "steps_since_change": self._steps_since_change} if self.dynamic else None
 
     def restore(self, state: dict[str, float] | None) -> None:
-        """Take over a checkpoint's state; a run that goes on in another precision begins with a fresh scale."""
+        """Take over a checkpoint's state; a run resumed in another precision begins with a fresh scale."""
         if self.dynamic and state is not None:
             self.value, self._steps_since_change = state["value"], int(state["steps_since_change"])

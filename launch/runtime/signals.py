@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 from accent.errors import AccentError
 
 PREEMPTED = "PREEMPTED"
-"""File in a run's folder: the run was told to stop, saved its state, and wants to go on."""
+"""File in a run's folder: the run was told to stop, saved its state, and wants to be resumed."""
 TEMPORARY_FAILURE = 75
 """Status of a process after SIGTERM: EX_TEMPFAIL of sysexits.h, try again later."""
 SECOND_SIGNAL_SECONDS = 2.0
@@ -85,8 +85,8 @@ def mark_preempted(run: Path, step: int) -> None:
 
 
 def clear_preempted(run: Path) -> None:
-    """Remove the file: the run goes on."""
+    """Remove the file: the run is resumed."""
     try:
         (run / PREEMPTED).unlink(missing_ok=True)
     except OSError as error:
-        raise AccentError(f"{run / PREEMPTED}: cannot be removed ({error}); see to the folder") from error
+        raise AccentError(f"{run / PREEMPTED}: cannot be removed ({error}); check its permissions") from error

@@ -7,8 +7,8 @@
 
 They are written under a temporary name and fsynced; the first process renames the folder and fsyncs its parent.  With a
 whole copy of the model in each process (random numbers are keyed by step and process, and need no saving) the first
-copies the state to the host's memory and writes it in a thread, while training goes on.  Under ZeRO all processes write
-their shares, and meet before the folder is renamed.
+copies the state to the host's memory and writes it in a thread, while training continues.  Under ZeRO all processes
+write their shares, and meet before the folder is renamed.
 
 Cost: three copies of the parameters on disk; of the training's time, the copy to the host's memory (under ZeRO, the
 whole writing).
@@ -40,7 +40,7 @@ PARTIAL = ".partial"
 
 @dataclass
 class Progress:
-    """How far a run is; everything besides tensors that it needs to go on."""
+    """How far a run is; everything besides tensors that resuming needs."""
 
     step: int = 0
     """Optimizer steps done."""
@@ -164,7 +164,7 @@ class Checkpoints:
             except (OSError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
                 reason = " ".join(str(error).split())
                 raise AccentError(
-                    f"{folder}: cannot be read ({reason}); delete it to go on from the one before"
+                    f"{folder}: cannot be read ({reason}); delete it to resume from the one before"
                 ) from error
             engine.loss_scale.restore(state["loss_scale"])
         return Progress(**state["progress"])
@@ -236,7 +236,7 @@ def _check_sizes(folder: Path, sizes: Mapping[str, int]) -> None:
         if not file.is_file() or file.stat().st_size != size:
             found = f"{file.stat().st_size} bytes long" if file.is_file() else "missing"
             raise AccentError(
-                f"{file}: {found}, {size} bytes were written; delete {folder} to go on from the one before"
+                f"{file}: {found}, {size} bytes were written; delete {folder} to resume from the one before"
             )
 
 
@@ -251,7 +251,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     try:
         state = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AccentError(f"{file}: cannot be read ({error}); delete {folder} to go on from the one before") from error
+        raise AccentError(f"{file}: cannot be read ({error}); delete {folder} to resume from the one before") from error
     if state.get("format") != FORMAT:
         raise AccentError(f"{file}: format {state.get('format')}, this version reads {FORMAT}; take another run folder")
     return state

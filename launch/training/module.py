@@ -67,7 +67,7 @@ class TrainingModule(nn.Module):
         # No buffer: it is no part of the module's state, and DDP would broadcast it at every step.
         self._voices = voices
         # The function, not the module: that would be a second name for every weight, and validation, whose shapes
-        # change, goes on without compiling.  Training has one shape only.
+        # change, is not compiled.  Training has one shape only.
         self._compiled = torch.compile(encoder.forward, dynamic=False) if compiled else None
 
     def forward(self, batch: Batch) -> TrainingOutput:

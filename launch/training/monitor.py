@@ -78,14 +78,14 @@ class Monitor:
         self._last_line = self._since
 
     def batch(self, losses: Mapping[str, torch.Tensor]) -> None:
-        """Take note of a batch's losses: by name, detached scalars, the total among them."""
+        """Record the losses of a batch: by name, detached scalars, the total among them."""
         if self.speaks:
             self._batches += 1
             for name, loss in losses.items():
                 self._sums[name] = self._sums.get(name, 0.0) + loss
 
     def step(self, report: StepReport, clock: StepTimer) -> None:
-        """Take note of one training step.
+        """Record one training step.
 
         Args:
             report: what became of it.
@@ -106,7 +106,7 @@ class Monitor:
             self._point(report, parts)
 
     def validation(self, step: int, metrics: Mapping[str, float], best: bool, seconds: float) -> None:
-        """Take note of a validation; its time does not count as training time."""
+        """Record a validation; its time does not count as training time."""
         if not self.speaks:
             return
         for name, value in metrics.items():
@@ -126,7 +126,9 @@ class Monitor:
             try:
                 self._writer.flush()
             except OSError as error:
-                raise AccentError(f"TensorBoard's curves cannot be written ({error}); see to the disk") from error
+                raise AccentError(
+                    f"TensorBoard's curves cannot be written ({error}); check free space and permissions"
+                ) from error
 
     def close(self) -> None:
         """End the bar and the curves; safe to call twice."""

@@ -55,7 +55,7 @@ class Trainer:
         runtime: the processes.
         run: the run's folder; None writes nothing to disk.
         feature_config: how the features were made; stored with the exported model.
-        identity: what must be equal for a run to go on.
+        identity: what must be equal for a run to be resumed.
     """
 
     def __init__(

@@ -51,7 +51,7 @@ class Engine(ABC):
     """
 
     in_background: bool
-    """Whether the first process alone writes the state, from a copy, so that it may do so while training goes on."""
+    """Whether the first process alone writes the state, from a copy, so that it may do so while training continues."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Engine(ABC):
         Returns:
             What writes this process's part of it into a folder; None if the process has nothing to write.  Among the
             files is always `module.safetensors`, every weight in float32 whatever the engine.  If `in_background`, it
-            may be called while training goes on; if not, it is a collective as well.
+            may be called while training continues; if not, it is a collective as well.
         """
 
     def whole_weights(self) -> AbstractContextManager[Any]:

@@ -1,5 +1,6 @@
 """Embedding a file, a folder or a shard set: what is in the archive, and what is refused."""
 
+import csv
 import io
 import os
 import shutil
@@ -170,3 +171,25 @@ def test_a_folder_that_cannot_be_listed_is_said(model, sounds, tmp_path, monkeyp
     monkeypatch.setattr(os, "scandir", refusing)
     result = embed_input(model, sounds, tmp_path / "out.npz", console=quiet())
     assert ("locked", "cannot be listed: Permission denied") in result.refused
+
+
+def test_a_table_holds_the_numbers_of_the_archive(model, tmp_path):
+    shard_set = synthetic(tmp_path / "shards", 2)
+    for name in ("out.npz", "out.csv"):
+        embed_input(model, shard_set.root, tmp_path / name, console=quiet())
+    archive = np.load(tmp_path / "out.npz")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["key"] for row in rows] == archive["keys"].tolist()
+    assert [row["accent"] for row in rows] == archive["accents"].tolist()
+    width = archive["embeddings"].shape[1]
+    embeddings = np.array([[np.float32(row[f"e{column}"]) for column in range(width)] for row in rows])
+    probabilities = np.array([[np.float32(row[accent]) for accent in ACCENTS] for row in rows])
+    assert (embeddings == archive["embeddings"]).all() and (probabilities == archive["probabilities"]).all()
+
+
+def test_several_workers_give_what_one_gives(model, sounds, tmp_path):
+    for workers in (1, 2):
+        embed_input(model, sounds, tmp_path / f"{workers}.npz", console=quiet(), workers=workers)
+    one, two = np.load(tmp_path / "1.npz"), np.load(tmp_path / "2.npz")
+    assert all((one[name] == two[name]).all() for name in one.files)

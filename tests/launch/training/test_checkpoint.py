@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(tmp_path, name):
     small = Small(tmp_path)
     folder = small.save(10)
     (folder / name).write_bytes((folder / name).read_bytes()[:40])
-    with pytest.raises(AccentError, match="to go on from the one before"):
+    with pytest.raises(AccentError, match="to resume from the one before"):
         small.checkpoints.load(folder, small.engine)
 
 
