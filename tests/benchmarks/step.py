@@ -24,12 +24,13 @@ from accent.features.schema import N_COLUMNS
 from accent.keyed_random import step_seed
 from accent.losses.chunks import row_outputs
 from accent.losses.gather import all_reduce_sum
-from accent.losses.objective import AccentObjective, gather_rows
+from accent.losses.objective import gather_rows
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision
+from launch.training.accent_task import accent_task
 from launch.training.trainer import Trainer
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize
@@ -141,7 +142,8 @@ def make_loop(trial: Trial, loader: TrainingLoader, runtime: Runtime) -> Trainer
     statistics = loader.statistics
     encoder.set_normalisation(statistics.mean_D, statistics.std_D)
     training = TrainingConfig(epochs=1, compile=trial.compiled)
-    loop = Trainer(encoder, AccentObjective(), loader, None, training, runtime, None, FeatureConfig(), {})
+    task = accent_task(encoder, loader, training, runtime)
+    loop = Trainer(task, loader, None, training, runtime, None, FeatureConfig(), {})
     loop.engine.module.train()
     return loop
 

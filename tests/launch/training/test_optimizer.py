@@ -8,8 +8,8 @@ from accent.losses.objective import AccentObjective
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import OptimizerConfig
+from launch.training.module import TrainingModule
 from launch.training.optimizer import learning_rate, parameter_groups
-from launch.training.trainer import TrainingModule
 
 
 def test_the_learning_rate_is_that_of_torchs_warm_up_and_cosine():

@@ -13,6 +13,7 @@ from accent import EnhancedAccentEncoder, ModelConfig
 from accent.errors import AccentError
 from accent.features.schema import FAMILY_NAMES
 from accent.inference.embedder import load_model
+from accent.losses.objective import AccentObjective
 from launch import train_accent_encoder
 from launch.run_config import MonitorConfig, TrainingConfig
 from launch.runtime.exit_status import ExitStatus
@@ -20,7 +21,6 @@ from launch.runtime.signals import Interrupted
 from launch.runtime.start import start_runtime
 from launch.train import main
 from launch.training.run import train_run
-from launch.training.trainer import AccentObjective
 from shards import EvaluationLoader, ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.splits.split import make_split
