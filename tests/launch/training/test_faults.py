@@ -11,7 +11,7 @@ import torch
 from accent.errors import AccentError
 from accent.losses import AccentObjective
 from launch.run_config import write_config
-from launch.training.engines import engine
+from launch.training.engines import data_parallel
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from tests.support.ranks import Ranks
 from tests.support.small_runs import assert_same_weights, last_weights, launch_several, small_config
@@ -248,7 +248,7 @@ def test_a_fault_of_one_process_keeps_its_traceback_and_the_others_name_that_pro
 
 
 def _full_disk_at_the_second_checkpoint(rank: int) -> None:
-    genuine, calls = engine.save_file, []
+    genuine, calls = data_parallel.save_file, []
 
     def full(*arguments):
         calls.append(0)
@@ -256,7 +256,7 @@ def _full_disk_at_the_second_checkpoint(rank: int) -> None:
             raise OSError(28, "No space left on device")
         return genuine(*arguments)
 
-    engine.save_file = full
+    data_parallel.save_file = full
 
 
 def test_a_full_disk_in_the_background_ends_all_and_leaves_the_last_good_checkpoint(shards, tmp_path):

@@ -49,12 +49,14 @@ def test_the_rate_past_the_last_step_stays_at_the_floor():
 
 def test_every_parameter_is_in_one_group_and_only_matrices_decay():
     module = TrainingModule(EnhancedAccentEncoder(ModelConfig.from_preset("tiny")), AccentObjective(LossConfig()))
-    decayed, free = parameter_groups([module], 0.05)
-    assert (decayed["weight_decay"], free["weight_decay"]) == (0.05, 0.0)
-    groups = [id(parameter) for group in (decayed, free) for parameter in group["params"]]
+    decayed, free, fusion = parameter_groups([module], 0.05, fusion_lr_factor=3.0)
+    assert (decayed["weight_decay"], free["weight_decay"], fusion["weight_decay"]) == (0.05, 0.0, 0.0)
+    assert (decayed["lr_factor"], free["lr_factor"], fusion["lr_factor"]) == (1.0, 1.0, 3.0)
+    assert [id(parameter) for parameter in fusion["params"]] == [id(module.encoder.fusion.logits_F)]
+    groups = [id(parameter) for group in (decayed, free, fusion) for parameter in group["params"]]
     assert sorted(groups) == sorted(id(parameter) for parameter in module.parameters())
 
-    never = {id(parameter) for parameter in free["params"]}
+    never = {id(parameter) for group in (free, fusion) for parameter in group["params"]}
     names = {name for name, parameter in module.named_parameters() if id(parameter) in never}
     assert {"objective.log_temperature", "encoder.fusion.logits_F"} <= names
     for owner in module.modules():
@@ -69,7 +71,7 @@ def test_every_parameter_is_in_one_group_and_only_matrices_decay():
 def test_a_frozen_parameter_is_in_no_group():
     module = nn.Linear(2, 2)
     module.bias.requires_grad = False
-    assert [len(group["params"]) for group in parameter_groups([module], 0.1)] == [1, 0]
+    assert [len(group["params"]) for group in parameter_groups([module], 0.1)] == [1]
 
 
 def test_every_step_and_process_has_its_own_random_numbers():
