@@ -35,8 +35,8 @@ def learning_rate(step: int, total_steps: int, config: OptimizerConfig) -> float
     return config.final_lr + (config.lr - config.final_lr) * 0.5 * (1.0 + math.cos(math.pi * through))
 
 
-FUSION = "fusion"
-"""Part of the name of every fusion weight; nothing else is called so."""
+FUSION = ("fusion.logits_F", "fusion_logits_V")
+"""How the names of the fusion weights end, in either kind of encoder."""
 
 
 def parameter_groups(
@@ -61,7 +61,7 @@ def parameter_groups(
     for module in modules:
         for name, parameter in module.named_parameters():
             if parameter.requires_grad:
-                group = fusion if FUSION in name else free if parameter.ndim < 2 else decayed
+                group = fusion if name.endswith(FUSION) else free if parameter.ndim < 2 else decayed
                 group[id(parameter)] = parameter
     groups = [
         {"params": list(decayed.values()), "weight_decay": weight_decay, "lr_factor": 1.0},
