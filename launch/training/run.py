@@ -22,7 +22,7 @@ from accent.model.build import AccentEncoder, build_encoder
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.extraction.speaker_statistics import set_normalisation
 from launch.run_config import RunConfig, TrainingConfig
-from launch.runtime.agreement import Runtime, raise_on_all_ranks
+from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, mark_preempted
 from launch.runtime.start import describe, start_runtime
 from launch.training.accent_task import accent_task
@@ -230,6 +230,11 @@ def train_run(config: RunConfig, runtime: Runtime | None = None) -> TrainingResu
                 held.enter_context(one_training(run))
                 resolved = resolve(config, train_loader, runtime)
                 prepare_run_folder(run, resolved, split, shards.shard_set, runtime)
+        if config.model.branch == "phones" and runtime.zero_stage:
+            raise AllRanksError(
+                "model.branch=phones has never been trained with ZeRO, and its model is small: use "
+                "configs/accelerate/node.yaml or cpu.yaml"
+            )
         model_config = dataclasses.replace(config.model, accents=tuple(train_loader.accents))
         if config.objective == "phones":
             with raise_on_all_ranks(runtime):
