@@ -29,9 +29,9 @@ class ModelConfig:
         "phonetic": {
             "branch": "phones",
             "normalisation": "speaker",
-            "embedding_dim": 64,
+            "embedding_dim": 16,
             "dropout": 0.3,
-            "accent_scale": 8.0,
+            "accent_scale": 4.0,
         },
     }
 

@@ -9,7 +9,7 @@ learned weights, leads from there to the embedding.  A cell of which nothing was
 What is measured (means, spreads, weights of the entries, directions) is measured once, on training speakers, before
 training begins: `accent.model.phonetic.measure`.
 
-Cost: about 20,000 entries x 512 directions a row.
+Cost: about 65,000 entries x 512 directions a row.
 
 Shapes: R rows, V views, K cells, C columns, X entries of a view, Q principal directions, E embedding.
 """

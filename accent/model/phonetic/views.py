@@ -2,10 +2,10 @@
 
 A view is a set of columns, summed up at one level of detail:
 
-    spectrum     MFCC and their slopes        by thirds of each phone
-    formants     F1-F4, bandwidths, slopes    the same
+    spectrum     MFCC and their slopes        by thirds of each phone; and of each phone in its left context
+    formants     F1-F4, bandwidths, slopes    by thirds of each phone in its left context
     voice        pitch, intensity, quality    the same
-    confusion    log-posteriors of phones     the same; and by phone in its left context
+    confusion    log-posteriors of phones     by thirds of each phone; and by phone in its left context
     duration     logarithm of the length      by phone, alone and in its left context, relative to the speaker's rate
 
 Coarse tables are steady with little speech, fine ones say more with much of it.
@@ -26,7 +26,7 @@ from accent.model.layers import slopes
 from accent.model.phonetic.inventory import SILENCE_NUMBER, STATES_PER_UNIT, Inventory
 from accent.model.phonetic.statistics import PhoneStatistics
 
-Level = Literal["phone", "unit"]
+Level = Literal["phone", "unit", "state"]
 SLOPE_FAMILIES = ("mfcc", "formants", "prosody")
 """Families whose slopes over time come beside their columns."""
 POSTERIOR_FLOOR = 1e-4
@@ -40,7 +40,7 @@ class View:
     name: str
     """What fusion weights call it."""
     level: Level
-    """`phone`: thirds of phones; `unit`: phones in their left context, as a whole."""
+    """`phone`: thirds of phones; `unit`: phones in their left context, as a whole; `state`: thirds of these."""
     columns: tuple[str, ...]
     """Groups of frame columns; none for durations."""
     weight: float
@@ -48,12 +48,13 @@ class View:
 
 
 VIEWS: tuple[View, ...] = (
-    View("spectrum", "phone", ("mfcc", "mfcc_slopes"), 0.35),
-    View("formants", "phone", ("formants", "formants_slopes"), 0.15),
-    View("voice", "phone", ("prosody", "prosody_slopes", "voice"), 0.15),
+    View("spectrum", "phone", ("mfcc", "mfcc_slopes"), 0.2),
+    View("spectrum_in_context", "state", ("mfcc", "mfcc_slopes"), 0.3),
+    View("formants_in_context", "state", ("formants", "formants_slopes"), 0.15),
+    View("voice_in_context", "state", ("prosody", "prosody_slopes", "voice"), 0.2),
     View("confusion", "phone", ("confusion",), 0.25),
     View("confusion_in_context", "unit", ("confusion",), 0.4),
-    View("duration", "unit", (), 0.5),
+    View("duration", "unit", (), 0.45),
 )
 
 
@@ -117,6 +118,7 @@ class Cells(nn.Module):
         self.counts: dict[Level, int] = {
             "phone": STATES_PER_UNIT * len(phones),
             "unit": int(speech_U.sum()),
+            "state": STATES_PER_UNIT * int(speech_U.sum()),
         }
         self.phone_S: Tensor
         self.unit_phone_U: Tensor
@@ -138,10 +140,11 @@ class Cells(nn.Module):
         """
         count_RS = statistics.count_RS[:, STATES_PER_UNIT:]
         sum_RSC = statistics.sum_RSD[:, STATES_PER_UNIT:, columns]
+        if level == "state":
+            return count_RS, sum_RSC
         if level == "unit":
-            return count_RS.unflatten(1, (-1, STATES_PER_UNIT)).sum(2), sum_RSC.unflatten(1, (-1, STATES_PER_UNIT)).sum(
-                2
-            )
+            thirds = (-1, STATES_PER_UNIT)
+            return count_RS.unflatten(1, thirds).sum(2), sum_RSC.unflatten(1, thirds).sum(2)
         cells = self.counts["phone"]
         count_RK = count_RS.new_zeros(len(count_RS), cells).index_add_(1, self.phone_S, count_RS)
         sum_RKC = sum_RSC.new_zeros(len(count_RS), cells, sum_RSC.shape[2]).index_add_(1, self.phone_S, sum_RSC)
