@@ -22,6 +22,9 @@ from shards.splits.split import SplitConfig
 PACKAGED = Path(__file__).resolve().parents[1] / "configs"
 """The configurations that come with the package; found from this file: a user's own `configs` cannot hide them."""
 
+PHONES_FOLDER = "phones"
+"""Folder in a run's, of the run that trains its phone heads."""
+
 RESUMABLE = {"resumable": True}
 """Metadata of a field that a resumed run may change; set on a section, it holds for every key in it.  The mark is the
 word itself in `accent` and `shards`, which know nothing of runs."""

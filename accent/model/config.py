@@ -14,6 +14,19 @@ L2_ARCTIC_ACCENTS: tuple[str, ...] = ("Arabic", "Hindi", "Korean", "Mandarin", "
 """First languages of the speakers of L2-ARCTIC."""
 
 
+VIEW_NAMES: tuple[str, ...] = (
+    "spectrum",
+    "formants",
+    "voice",
+    "spectrum_in_context",
+    "formants_in_context",
+    "voice_in_context",
+    "confusion",
+    "confusion_in_context",
+    "duration",
+)
+"""Tables of a speaker's speech that the branch `phones` can compare; see `accent.model.phonetic.views`."""
+
 Mode = Literal["corpus", "speaker", "utterance"]
 """What a value is measured against."""
 
@@ -70,6 +83,16 @@ class ModelConfig:
     """Factor from cosine similarity to accent logit."""
     units: tuple[str, ...] = ()
     """Phones in their left contexts that the branch `phones` tells apart; found in the training alignments."""
+    views: tuple[str, ...] = (
+        "spectrum",
+        "spectrum_in_context",
+        "formants_in_context",
+        "voice_in_context",
+        "confusion",
+        "confusion_in_context",
+        "duration",
+    )
+    """Tables of a speaker's speech that the branch `phones` compares; those in context need many training speakers."""
     phone_channels: int = 128
     """Channels of a phone head."""
     phone_dropout: float = 0.15
@@ -90,6 +113,9 @@ class ModelConfig:
             if not set(given) <= set(FAMILY_NAMES) or len(set(given)) != len(given):
                 allowed = f"allowed is each at most once of {', '.join(FAMILY_NAMES)}"
                 raise ValueError(f"{key}: {', '.join(given)} given; {allowed}")
+        if not self.views or not set(self.views) <= set(VIEW_NAMES) or len(set(self.views)) != len(self.views):
+            given = ", ".join(self.views) or "nothing"
+            raise ValueError(f"views: {given} given; allowed is each at most once of {', '.join(VIEW_NAMES)}")
         if not self.families:
             raise ValueError(f"families: nothing given; at least one is allowed of {', '.join(FAMILY_NAMES)}")
         if self.normalisation not in get_args(Mode):
@@ -141,6 +167,11 @@ class ModelConfig:
     def slope_orders(self, family: str) -> int:
         """Return how many orders of slopes over time come beside a family's columns."""
         return self.deltas if family in self.delta_families else 0
+
+    @property
+    def ordered_views(self) -> tuple[str, ...]:
+        """The views in the order of `VIEW_NAMES`, whatever order they were given in."""
+        return tuple(name for name in VIEW_NAMES if name in self.views)
 
     @property
     def ordered_families(self) -> tuple[str, ...]:

@@ -36,6 +36,10 @@ def crossval(
         Path | None,
         typer.Option("--output", "-o", help="Folder for all runs and results; runs/crossval-CONFIG if left out."),
     ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a crossval with the same folds and seeds whose phone heads to use, not train."),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Runs to train at the same time; with several GPUs, each run gets its own.")
     ] = 1,
@@ -70,7 +74,7 @@ def crossval(
 
     out = output if output is not None else Path("runs") / f"crossval-{Path(config).stem}"
     protocol = FoldConfig(folds, fold_seed, validation_speakers, held_out_prompts, training_speakers)
-    runs = plan_crossval(config, shards, out, protocol, parse_seeds(seeds), overrides or [])
+    runs = plan_crossval(config, shards, out, protocol, parse_seeds(seeds), overrides or [], heads)
     if slurm or submit:
         numbers = [run.number for run in runs if not run.finished]
         script = render_array(out, numbers, gpus_per_run, time, partition, account)

@@ -23,20 +23,27 @@ from accent.configuration import load, to_mapping
 from accent.errors import AccentError
 from accent.files import writable_folder, write_text
 from launch.evaluation.fold_figures import fold_figures
-from launch.evaluation.fold_run import CONFIG, PLAN, PREDICTIONS, SUMMARY, FoldRun, planned_runs
+from launch.evaluation.fold_run import CONFIG, PLAN, PREDICTIONS, SUMMARY, FoldRun, planned_runs, run_folder
 from launch.evaluation.folds import FoldConfig, freeze_folds
 from launch.evaluation.group_predictions import GroupPredictions
-from launch.run_config import RunConfig, find_config, write_config
+from launch.run_config import PHONES_FOLDER, RunConfig, find_config, write_config
 from launch.runtime.signals import TEMPORARY_FAILURE
 from launch.training.identity import what_differs
 from shards.shard_set.manifest import ShardSet
+from shards.splits.split import Split
 
 LOG = "output.log"
 _POLL_SECONDS = 0.2
 
 
 def plan_crossval(
-    config: str, shards: Path, output: Path, folds: FoldConfig, seeds: Sequence[int], overrides: Sequence[str] = ()
+    config: str,
+    shards: Path,
+    output: Path,
+    folds: FoldConfig,
+    seeds: Sequence[int],
+    overrides: Sequence[str] = (),
+    heads: Path | None = None,
 ) -> list[FoldRun]:
     """Write down what a cross-validation will do, or check that the folder holds this very one.
 
@@ -47,12 +54,15 @@ def plan_crossval(
         folds: the protocol.
         seeds: one run a fold each.
         overrides: `key=value` words.
+        heads: the folder of a cross-validation with the same folds and seeds, whose phone heads are taken; None
+            trains them.
 
     Returns:
         The runs.
 
     Raises:
-        AccentError: another cross-validation is in the folder, or the configuration or protocol cannot be used.
+        AccentError: another cross-validation is in the folder, the configuration or protocol cannot be used, or the
+            heads were trained in other folds.
     """
     settings = load(RunConfig, find_config(config), [*overrides, f"shards={shards}", f"run={output}"])
     if not seeds or len(set(seeds)) < len(seeds):
@@ -68,9 +78,27 @@ def plan_crossval(
     path = output / PLAN
     before = json.loads(path.read_text(encoding="utf-8"))["seeds"] if path.is_file() else []
     # Seeds may be added; the numbers of the runs planned before stay what they are.
-    plan = {"folds": len(splits), "seeds": [*before, *(seed for seed in seeds if seed not in before)]}
+    planned = [*before, *(seed for seed in seeds if seed not in before)]
+    if heads is not None:
+        _check_heads(heads, splits, planned)
+    plan = {"folds": len(splits), "seeds": planned, "heads": None if heads is None else str(heads.resolve())}
     write_text(path, json.dumps(plan) + "\n")
     return planned_runs(output)
+
+
+def _check_heads(heads: Path, splits: Sequence[Split], seeds: Sequence[int]) -> None:
+    """Make sure that no fold's phone heads have heard its test speakers.
+
+    Raises:
+        AccentError: heads are missing, or were trained on other speakers than the fold's.
+    """
+    for fold, split in enumerate(splits):
+        for seed in seeds:
+            trained = run_folder(heads, fold, seed) / PHONES_FOLDER
+            if not (trained / "model").is_dir():
+                raise AccentError(f"{trained}: no phone heads; run accent crossval with these folds and seeds first")
+            if set(Split.load(trained / "split.json").train) != set(split.train):
+                raise AccentError(f"{trained}: its phone heads were trained on other speakers than fold {fold}'s")
 
 
 def run_all(runs: Sequence[FoldRun], output: Path, jobs: int = 1, say: Callable[[str], None] = print) -> None:

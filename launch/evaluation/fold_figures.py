@@ -91,9 +91,10 @@ def _embedding_figures(folds_of_seeds: Sequence[FoldsOfSeed]) -> dict[str, Any]:
         for fold, predictions in enumerate(folds):
             singles = predictions.rows(predictions.size_G == 1)
             # Folds hold other speakers and draw them apart; seeds of one fold hold the same and draw them alike.
-            mine = (singles.embedding_GE, singles.accent_G, np.unique(singles.speaker_G, return_inverse=True)[1])
+            mine, whole = _labelled(singles), _labelled(predictions.rows(predictions.whole_G))
             for name, figure in (
                 ("accent_eer", accent_eer(*mine, seed=fold)),
+                ("accent_eer_of_speakers", accent_eer(*whole, seed=fold)),
                 ("speaker_eer", speaker_eer(*mine, seed=fold)),
                 ("speaker_eer_within_accent", speaker_eer(*mine, within_accent=True, seed=fold)),
                 ("map_at_r", map_at_r(*mine, seed=fold)),
@@ -101,6 +102,10 @@ def _embedding_figures(folds_of_seeds: Sequence[FoldsOfSeed]) -> dict[str, Any]:
             ):
                 found.setdefault(name, []).append(figure)
     return {name: mean_estimate(figures).to_mapping() for name, figures in found.items()}
+
+
+def _labelled(rows: GroupPredictions) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return rows.embedding_GE, rows.accent_G, np.unique(rows.speaker_G, return_inverse=True)[1]
 
 
 def _calibration(rows: Sequence[GroupPredictions]) -> dict[str, Any]:

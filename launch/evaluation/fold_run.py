@@ -3,8 +3,8 @@
     python -m launch.evaluation.fold_run OUT NUMBER
 
 `accent crossval` starts one such process for each fold and seed; a Slurm job array starts them with its task's number.
-OUT holds the plan.  A run that was stopped goes on from its newest checkpoint; one whose predictions are there ends at
-once.  Statuses are those of `launch.train`.  Cost: a training run; then a forward pass over the tested utterances.
+OUT holds the plan.  A run that was stopped continues from its newest checkpoint; one whose predictions are there ends
+at once.  Statuses are those of `launch.train`.  Cost: a training run; then a forward pass over the tested utterances.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import numpy as np
 from accent.configuration import load
 from accent.errors import AccentError
 from accent.files import write_text
-from launch.run_config import RunConfig
+from launch.run_config import PHONES_FOLDER, RunConfig
 from launch.runtime.signals import StopRequest
 from shards.splits.split import Split, SplitConfig
 
@@ -45,6 +45,8 @@ class FoldRun:
     """The run folder: OUT/fold-K/seed-S."""
     split: Path
     """The fold."""
+    heads: Path | None = None
+    """The run whose phone heads it begins with."""
 
     @property
     def finished(self) -> bool:
@@ -69,9 +71,21 @@ def planned_runs(output: Path) -> list[FoldRun]:
     plan = json.loads(path.read_text(encoding="utf-8"))
     pairs = [(fold, seed) for seed in plan["seeds"] for fold in range(plan["folds"])]
     return [
-        FoldRun(number, fold, seed, output / f"fold-{fold}" / f"seed-{seed}", output / f"fold-{fold}.split.json")
+        FoldRun(
+            number,
+            fold,
+            seed,
+            run_folder(output, fold, seed),
+            output / f"fold-{fold}.split.json",
+            run_folder(Path(plan["heads"]), fold, seed) / PHONES_FOLDER if plan.get("heads") else None,
+        )
         for number, (fold, seed) in enumerate(pairs)
     ]
+
+
+def run_folder(output: Path, fold: int, seed: int) -> Path:
+    """Return the folder of one fold with one seed."""
+    return output / f"fold-{fold}" / f"seed-{seed}"
 
 
 def run_fold(output: Path, number: int) -> None:
@@ -95,7 +109,11 @@ def run_fold(output: Path, number: int) -> None:
         return
     base = load(RunConfig, output / CONFIG)
     config = dataclasses.replace(
-        base, run=str(run.folder), seed=run.seed, split=dataclasses.replace(SplitConfig(), file=str(run.split))
+        base,
+        run=str(run.folder),
+        seed=run.seed,
+        split=dataclasses.replace(SplitConfig(), file=str(run.split)),
+        init=base.init if run.heads is None else str(run.heads),
     )
     begin = time.monotonic()
     result = train_run(config)

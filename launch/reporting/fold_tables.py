@@ -20,12 +20,22 @@ COLUMNS = (
 MORE_COLUMNS = (
     "system",
     "accent EER",
+    "of speakers",
     "speaker EER",
     "MAP@R",
     "speaker probe",
     "ECE",
     "Cllr",
     "p",
+)
+
+
+EMBEDDING_FIGURES = (
+    "accent_eer",
+    "accent_eer_of_speakers",
+    "speaker_eer",
+    "map_at_r",
+    "speaker_probe_within_accent",
 )
 
 
@@ -65,10 +75,7 @@ def embedding_rows(report: Mapping[str, Any]) -> list[list[str]]:
         rows.append(
             [
                 system["title"],
-                *(
-                    _with_interval(embedding[name])
-                    for name in ("accent_eer", "speaker_eer", "map_at_r", "speaker_probe_within_accent")
-                ),
+                *(_with_interval(embedding[name]) for name in EMBEDDING_FIGURES),
                 _number(system["calibration"]["utterance"]["ece"]),
                 _number(system["calibration"]["utterance"]["cllr"]),
                 f"{system['permutation']['p_value']:.4f}",
@@ -99,7 +106,11 @@ def fold_tables(report: Mapping[str, Any]) -> list[Table]:
             COLUMNS,
             decisions_rows(report),
         ),
-        ("embeddings of single utterances; calibration; permutation test", MORE_COLUMNS, embedding_rows(report)),
+        (
+            "embeddings of utterances, one figure of speakers; calibration; permutation test",
+            MORE_COLUMNS,
+            embedding_rows(report),
+        ),
     ):
         table = Table(title=title, title_justify="left", **_NARROW)
         for number, column in enumerate(columns):

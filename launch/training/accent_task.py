@@ -68,7 +68,8 @@ def accent_task(
     encoder.recogniser.requires_grad_(False)
     half_S = None if half_S is None else half_S.to(runtime.device)
     store = StatisticsStore(encoder.recogniser.inventory.n_states)
-    _measure(encoder, train_loader, store, half_S)
+    if not encoder.embedding.measured:
+        _measure(encoder, train_loader, store, half_S)
     phonetic_module = PhoneticTrainingModule(
         encoder, objective, voices, store, np.array(train_loader.shard_set.index["frames"]), half_S, clock
     )

@@ -5,6 +5,7 @@ Cost: reading the weights.
 Shapes: S speakers of the shard set.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,32 +14,44 @@ from torch import Tensor
 from accent.errors import AccentError
 from accent.inference.embedder import load_model
 from accent.model.build import AccentEncoder
+from accent.model.config import ModelConfig
 from accent.model.phonetic.encoder import PhoneticEncoder
+from launch.run_config import PHONES_FOLDER
 from launch.training.phone_task import deal_halves
 from shards.shard_set.manifest import ShardSet
 
+EMBEDDING_FIELDS = ("accents", "views", "directions", "embedding_dim", "dropout", "accent_scale")
+"""Fields of `ModelConfig` that a phonetic encoder takes from the new run while its embedding was never trained."""
 
-def begin_with(init: Path, branch: str, shard_set: ShardSet) -> tuple[AccentEncoder, Tensor | None]:
+
+def begin_with(init: Path, config: ModelConfig, shard_set: ShardSet) -> tuple[AccentEncoder, Tensor | None]:
     """Return the encoder of a run, and who trained which of its phone heads.
 
     Args:
         init: the folder of a run; for the branch `phones` of one with `objective=phones`, or of one that began so.
-        branch: the branch that the configuration asks for.
+        config: the encoder that the configuration asks for.
         shard_set: what is trained on now.
 
     Returns:
-        The encoder, with the accents it was trained on; half_S [S], or nothing for the branch `frames`.
+        The encoder, as it was trained; of phone heads alone, with the embedding that the configuration asks for.  And
+        half_S [S], or nothing for the branch `frames`.
 
     Raises:
         AccentError: no such run, or one of another branch.
     """
     encoder, _ = load_model(init)
-    if encoder.config.branch != branch:
+    if encoder.config.branch != config.branch:
         raise AccentError(
-            f"{init}: its encoder is of the branch {encoder.config.branch}, the configuration asks for {branch}; "
-            f"give model.branch={encoder.config.branch}, or another init"
+            f"{init}: its encoder is of the branch {encoder.config.branch}, the configuration asks for "
+            f"{config.branch}; give model.branch={encoder.config.branch}, or another init"
         )
-    return encoder, trained_halves(init, shard_set) if isinstance(encoder, PhoneticEncoder) else None
+    if not isinstance(encoder, PhoneticEncoder):
+        return encoder, None
+    if not encoder.embedding.measured:
+        asked = {name: getattr(config, name) for name in EMBEDDING_FIELDS}
+        heads, encoder = encoder, PhoneticEncoder(dataclasses.replace(encoder.config, **asked))
+        encoder.recogniser, encoder.normalisation = heads.recogniser, heads.normalisation
+    return encoder, trained_halves(init, shard_set)
 
 
 def trained_halves(run: Path, shard_set: ShardSet) -> Tensor:
@@ -51,6 +64,6 @@ def trained_halves(run: Path, shard_set: ShardSet) -> Tensor:
     Returns:
         int64 [S]; `BOTH` for speakers who trained neither.
     """
-    split = next((file for file in (run / "phones" / "split.json", run / "split.json") if file.is_file()), None)
+    split = next((file for file in (run / PHONES_FOLDER / "split.json", run / "split.json") if file.is_file()), None)
     trained = [] if split is None else json.loads(split.read_text(encoding="utf-8"))["train"]
     return deal_halves(shard_set, trained)

@@ -21,7 +21,7 @@ from accent.features.config import FeatureConfig
 from accent.model.build import AccentEncoder, build_encoder
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.extraction.speaker_statistics import set_normalisation
-from launch.run_config import RunConfig, TrainingConfig
+from launch.run_config import PHONES_FOLDER, RunConfig, TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, mark_preempted
 from launch.runtime.start import describe, start_runtime
@@ -38,9 +38,6 @@ from shards.loading.protocol import EvaluationBatches, TrainingBatches
 from shards.open import open_shards
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import make_split
-
-PHONES_FOLDER = "phones"
-"""Folder in a run's, of the run that trains its phone heads."""
 
 
 @dataclass(frozen=True)
@@ -246,8 +243,9 @@ def train_run(config: RunConfig, runtime: Runtime | None = None) -> TrainingResu
         half_S = None
         if config.init is not None or config.model.branch == "phones":
             init = Path(config.init) if config.init is not None else _phones_first(config, runtime)
+            torch.manual_seed(config.seed)
             with raise_on_all_ranks(runtime):
-                model, half_S = begin_with(init, config.model.branch, shards.shard_set)
+                model, half_S = begin_with(init, model_config, shards.shard_set)
         else:
             torch.manual_seed(config.seed)
             model = build_encoder(model_config)

@@ -14,6 +14,9 @@ Cost: about 65,000 entries x 512 directions a row.
 Shapes: R rows, V views, K cells, C columns, X entries of a view, Q principal directions, E embedding.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,7 +24,7 @@ from torch import Tensor, nn
 from accent.model.layers import FullPrecisionLinear, full_precision
 from accent.model.phonetic.inventory import Inventory
 from accent.model.phonetic.statistics import PhoneStatistics
-from accent.model.phonetic.views import VIEWS, Cells, FrameColumns, View
+from accent.model.phonetic.views import Cells, FrameColumns, View
 
 PRIOR_FRAMES = 1.0
 """Frames that the training speakers' mean weighs in a cell."""
@@ -29,6 +32,8 @@ PRIOR_ENTRIES = 1.0
 """Phones that the training speakers' mean weighs in a duration."""
 SOFT_LIMIT = 1.5
 """Standard deviations at which entries begin to be cut off."""
+STORED = torch.float16
+"""How directions are stored: they are by far the largest part of the model, and their last digits decide nothing."""
 DIRECTION_SCALE = 8.0
 """Root mean square length of the projected training speakers, so that the map's weights are of the usual size."""
 
@@ -67,6 +72,7 @@ class PhoneticEmbedding(nn.Module):
     """Views, fusion, directions and the map to the embedding.
 
     Args:
+        views: the tables.
         inventory: the units.
         columns: what the sums are of.
         directions: Q, the most there can be.
@@ -75,32 +81,52 @@ class PhoneticEmbedding(nn.Module):
     """
 
     def __init__(
-        self, inventory: Inventory, columns: FrameColumns, directions: int, embedding_dim: int, dropout: float
+        self,
+        views: Sequence[View],
+        inventory: Inventory,
+        columns: FrameColumns,
+        directions: int,
+        embedding_dim: int,
+        dropout: float,
     ) -> None:
         super().__init__()
+        self.views = tuple(views)
         self.cells = Cells(inventory)
         self._columns = {
             view.name: torch.cat([torch.arange(columns.count)[columns.groups[group]] for group in view.columns])
             if view.columns
             else torch.zeros(0, dtype=torch.long)
-            for view in VIEWS
+            for view in self.views
         }
         tables = []
-        for view in VIEWS:
+        for view in self.views:
             cells = self.cells.counts[view.level] if view.columns else self.cells.n_phones + self.cells.counts["unit"]
             tables.append(ViewTable(view, cells, max(1, len(self._columns[view.name]))))
         self.tables = nn.ModuleList(tables)
         self.sizes = [table.mean_KC.numel() for table in tables]
         """Entries of each view."""
         self.directions_XQ: Tensor
-        # In half precision: it is by far the largest part of the model, and its last digits decide nothing.
-        self.register_buffer("directions_XQ", torch.zeros(sum(self.sizes), directions, dtype=torch.float16))
-        start_V = torch.tensor([view.weight for view in VIEWS])
+        self.register_buffer("directions_XQ", torch.zeros(sum(self.sizes), directions))
+        start_V = torch.tensor([view.weight for view in self.views])
         self.first_share_V: Tensor
         self.register_buffer("first_share_V", start_V / start_V.sum())
         self.fusion_logits_V = nn.Parameter(self.first_share_V.log())
         self.dropout = nn.Dropout(dropout)
         self.map = FullPrecisionLinear(directions, embedding_dim)
+
+    @property
+    def measured(self) -> bool:
+        """Whether the tables and directions were measured on training speakers."""
+        return bool(self.directions_XQ.any())
+
+    def set_directions(self, directions_XQ: Tensor) -> None:
+        """Take over the principal directions, rounded as they are stored."""
+        self.directions_XQ.zero_()
+        self.directions_XQ[:, : directions_XQ.shape[1]] = directions_XQ.to(STORED).to(self.directions_XQ.dtype)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[f"{prefix}directions_XQ"] = destination[f"{prefix}directions_XQ"].to(STORED)
 
     def columns_of(self, view: View) -> Tensor:
         """Return the positions of a view's columns in the sums."""

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from accent.features.phones import PHONES
 from accent.features.schema import N_COLUMNS
 from accent.model.config import ModelConfig
 from accent.model.encoder import EncoderOutput
@@ -28,7 +29,7 @@ from accent.model.phonetic.embedding import PhoneticEmbedding
 from accent.model.phonetic.inventory import Inventory
 from accent.model.phonetic.recogniser import PhoneRecogniser
 from accent.model.phonetic.statistics import PhoneStatistics, join, sum_frames
-from accent.model.phonetic.views import VIEWS, FrameColumns
+from accent.model.phonetic.views import FrameColumns, chosen_views
 
 
 class PhoneticEncoder(nn.Module):
@@ -52,9 +53,10 @@ class PhoneticEncoder(nn.Module):
         inventory = Inventory(config.units)
         self.normalisation = Normalisation(N_COLUMNS, config.normalisation)
         self.recogniser = PhoneRecogniser(inventory, config.phone_channels, config.phone_dropout)
-        self.columns = FrameColumns(len(self.recogniser.by_phone(torch.zeros(1, inventory.n_states))[0]))
+        views = chosen_views(config.views)
+        self.columns = FrameColumns(views, len(PHONES))
         self.embedding = PhoneticEmbedding(
-            inventory, self.columns, config.directions, config.embedding_dim, config.dropout
+            views, inventory, self.columns, config.directions, config.embedding_dim, config.dropout
         )
         self.accent_head = build_accent_head(config)
 
@@ -130,4 +132,4 @@ class PhoneticEncoder(nn.Module):
 
     def fusion_weights(self) -> dict[str, float]:
         """Return the share of each view by name; they sum to one."""
-        return dict(zip((view.name for view in VIEWS), self.embedding.weights().tolist(), strict=True))
+        return dict(zip((view.name for view in self.embedding.views), self.embedding.weights().tolist(), strict=True))

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from accent.model.phonetic.embedding import DIRECTION_SCALE, PRIOR_FRAMES, PhoneticEmbedding, ViewTable
 from accent.model.phonetic.statistics import PhoneStatistics
-from accent.model.phonetic.views import VIEWS
 
 MOST_UTTERANCES = 2_000
 """Utterances that are measured at most; of more, each speaker gives equally many."""
@@ -127,7 +126,7 @@ def _measure_directions(
     utterances: int,
 ) -> None:
     """Set the principal directions of speakers and utterances together."""
-    share_V = torch.tensor([view.weight for view in VIEWS])
+    share_V = torch.tensor([view.weight for view in embedding.views])
     share_V = (share_V / share_V.sum()).sqrt()
 
     def entries(sums: PhoneStatistics) -> Tensor:
@@ -153,5 +152,4 @@ def _measure_directions(
     # The share of a view is part of its rows here: fusion adds only what training changes of it.
     share_X = torch.repeat_interleave(share_V, torch.tensor(embedding.sizes))
     scaled_XQ = direction_XQ * share_X.unsqueeze(1) * (DIRECTION_SCALE / length.clamp(min=1e-6))
-    embedding.directions_XQ.zero_()
-    embedding.directions_XQ[:, :wanted] = scaled_XQ.to(embedding.directions_XQ.dtype)
+    embedding.set_directions(scaled_XQ)

@@ -2,19 +2,20 @@
 
 A view is a set of columns, summed up at one level of detail:
 
-    spectrum     MFCC and their slopes        by thirds of each phone; and of each phone in its left context
-    formants     F1-F4, bandwidths, slopes    by thirds of each phone in its left context
+    spectrum     MFCC and their slopes        by thirds of each phone; in context: of each phone after each other
+    formants     F1-F4, bandwidths, slopes    the same
     voice        pitch, intensity, quality    the same
-    confusion    log-posteriors of phones     by thirds of each phone; and by phone in its left context
-    duration     logarithm of the length      by phone, alone and in its left context, relative to the speaker's rate
+    confusion    log-posteriors of phones     by thirds of each phone; in context: by phone after each other
+    duration     logarithm of the length      by phone, alone and after each other, relative to the speaker's rate
 
-Coarse tables are steady with little speech, fine ones say more with much of it.
+Coarse tables are steady with few training speakers, fine ones say more with many; `ModelConfig.views` chooses.
 
 Shapes: R rows, S states, U units, P phones, D columns, K cells of a view's table, C columns of a view.
 
 Source: Huckvale 2004, "ACCDIST", and Brown 2015, "Y-ACCDIST", for accents as relations between a speaker's own phones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +50,8 @@ class View:
 
 VIEWS: tuple[View, ...] = (
     View("spectrum", "phone", ("mfcc", "mfcc_slopes"), 0.2),
+    View("formants", "phone", ("formants", "formants_slopes"), 0.15),
+    View("voice", "phone", ("prosody", "prosody_slopes", "voice"), 0.15),
     View("spectrum_in_context", "state", ("mfcc", "mfcc_slopes"), 0.3),
     View("formants_in_context", "state", ("formants", "formants_slopes"), 0.15),
     View("voice_in_context", "state", ("prosody", "prosody_slopes", "voice"), 0.2),
@@ -56,19 +59,26 @@ VIEWS: tuple[View, ...] = (
     View("confusion_in_context", "unit", ("confusion",), 0.4),
     View("duration", "unit", (), 0.45),
 )
+"""All there can be, in the order of `accent.model.config.VIEW_NAMES`."""
+
+
+def chosen_views(names: Sequence[str]) -> tuple[View, ...]:
+    """Return the views of these names, in the order of `VIEWS`."""
+    return tuple(view for view in VIEWS if view.name in names)
 
 
 class FrameColumns(nn.Module):
     """The columns that are summed: normalised features, their slopes, log-posteriors of phones.
 
     Args:
+        views: those whose columns are summed.
         phones: how many phones the posteriors are of.
     """
 
-    def __init__(self, phones: int) -> None:
+    def __init__(self, views: Sequence[View], phones: int) -> None:
         super().__init__()
         slices = family_slices()
-        used = list(dict.fromkeys(group.removesuffix("_slopes") for view in VIEWS for group in view.columns))
+        used = list(dict.fromkeys(group.removesuffix("_slopes") for view in views for group in view.columns))
         self._sources = {name: slices[name] for name in used if name in slices}
         self.groups: dict[str, slice] = {}
         """Where each group lies among the columns."""

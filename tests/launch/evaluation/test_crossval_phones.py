@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from accent.errors import AccentError
 from accent.inference.embedder import load_model
 from accent.metrics import mean_of_utterances
 from accent.model.phonetic.encoder import PhoneticEncoder
@@ -136,3 +137,19 @@ def test_a_run_without_predictions_makes_them_again_from_the_trained_model(finis
     predictions.unlink()
     run_all(runs, output, say=lambda line: None)
     assert (predictions.read_bytes(), weights.read_bytes(), weights.stat().st_mtime_ns) == before
+
+
+def test_phone_heads_of_the_same_folds_are_taken_and_those_of_others_refused(finished, shard_set, tmp_path):
+    output, _ = finished
+    words = (*TINY, "model.views=[spectrum]")
+    runs = plan_crossval("configs/saa8k.yaml", shard_set.root, tmp_path / "row", TWO, [3], words, output)
+    run_all(runs[:1], tmp_path / "row", say=lambda line: None)
+    row, _ = load_model(runs[0].folder)
+    heads, _ = load_model(output / "fold-0" / "seed-3" / "phones")
+    trained, kept = heads.recogniser.state_dict(), row.recogniser.state_dict()
+    assert all(torch.equal(trained[name], kept[name]) for name in kept)
+    assert tuple(row.fusion_weights()) == ("spectrum",) and not (runs[0].folder / "phones").exists()
+    with pytest.raises(AccentError, match="trained on other speakers than fold 0's"):
+        plan_crossval("configs/saa8k.yaml", shard_set.root, tmp_path / "more", FoldConfig("2", 1), [3], words, output)
+    with pytest.raises(AccentError, match="no phone heads; run accent crossval"):
+        plan_crossval("configs/saa8k.yaml", shard_set.root, tmp_path / "seed", TWO, [4], words, output)

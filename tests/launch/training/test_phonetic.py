@@ -104,6 +104,17 @@ def test_a_run_of_more_accents_begins_with_one_of_fewer(phonetic_shards, trained
     result = train_run(configured(tmp_path / "many", phonetic_shards, f"init={tmp_path / 'few'}"))
     grown, _ = load_model(result.run)
     assert grown.config.accents == ("Arabic", "Hindi", "Spanish")
+    # What the map was trained on stays; measured anew, it would be another embedding.
+    begun, _ = load_model(tmp_path / "few")
+    assert torch.equal(grown.embedding.directions_XQ, begun.embedding.directions_XQ)
+
+
+def test_phone_heads_take_any_embedding(phonetic_shards, trained, tmp_path):
+    words = (f"init={trained / 'phones'}", "model.views=[spectrum,duration]", "model.embedding_dim=4", "epochs=1")
+    train_run(configured(tmp_path / "run", phonetic_shards, *words))
+    model, _ = load_model(tmp_path / "run")
+    assert tuple(model.fusion_weights()) == ("spectrum", "duration")
+    assert model.config.embedding_dim == 4
 
 
 def test_shards_without_alignments_are_told_what_to_do(tmp_path):
