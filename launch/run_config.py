@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from omegaconf import OmegaConf
 
+from accent.augmentation.config import AugmentationConfig
 from accent.configuration import to_mapping
 from accent.errors import AccentError
 from accent.files import write_text
@@ -117,6 +118,8 @@ class TrainingConfig:
     """Epochs between validations; the last step is always validated."""
     losses: LossConfig = field(default_factory=LossConfig)
     """The objective."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """Perturbations of the crops that are trained on; the branch `phones` trains its phone heads with them."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """AdamW and its learning rate."""
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig, metadata=RESUMABLE)

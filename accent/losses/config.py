@@ -16,6 +16,9 @@ class LossConfig:
     """Weight of the feature reconstruction loss."""
     cross_entropy: float = 0.5
     """Weight of the accent head's loss."""
+    adversary: float = 0.0
+    """How strongly the gradient of a head that tells the training speakers of an accent apart is reversed at the end of
+    a run, so that the embedding unlearns voices; it sets in slowly, the head itself learns at full strength; 0: off."""
     positives: Literal["any", "other_speaker"] = "other_speaker"
     """Which utterances of the anchor's accent attract it: any other one, or only those of other speakers."""
     same_prompt: bool = False
@@ -45,7 +48,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible values, each in one sentence that begins with the key."""
-        for key in ("contrastive", "triplet", "reconstruction", "cross_entropy"):
+        for key in ("contrastive", "triplet", "reconstruction", "cross_entropy", "adversary"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key}: {getattr(self, key)} given; a weight is 0 or more")
         for key, allowed in (

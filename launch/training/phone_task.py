@@ -24,9 +24,11 @@ from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.inventory import SILENCE_NUMBER, STATES_PER_UNIT, Inventory, build_inventory, segments
 from accent.model.phonetic.recogniser import BOTH, HALVES, PhoneRecogniser
 from launch.extraction.speaker_statistics import voices_for
+from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision, autocast
 from launch.training.module import TrainingOutput
+from launch.training.prepare_batch import perturb
 from launch.training.step_timer import StepTimer
 from launch.training.task import Task
 from launch.training.validation import agreed_batches
@@ -154,6 +156,7 @@ def phone_task(
     encoder: PhoneticEncoder,
     train_loader: TrainingLoader,
     alignments: Sequence[tuple[int, np.ndarray]],
+    training: TrainingConfig,
     runtime: Runtime,
 ) -> Task:
     """Return the task.
@@ -162,6 +165,7 @@ def phone_task(
         encoder: its units are those of the alignments, its normalisation is set.
         train_loader: the training batches.
         alignments: of the training utterances, for the chain.
+        training: seed and perturbations of the crops.
         runtime: the processes.
     """
     clock = StepTimer(runtime.device)
@@ -175,7 +179,7 @@ def phone_task(
     def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> dict[str, float]:
         return validate_phones(encoder, loader, processes, signal_number)
 
-    return Task(encoder, module, measure, SELECTION, (), clock)
+    return Task(encoder, module, measure, SELECTION, (), clock, perturb(training, runtime, clock))
 
 
 def crop_states(inventory: Inventory, batch: Batch) -> Tensor:

@@ -158,7 +158,7 @@ def train_phone_heads(
         Interrupted: Ctrl-C or SIGTERM; the state was saved.
     """
     set_normalisation(encoder, train_loader)
-    task = phone_task(encoder, train_loader, alignments, runtime)
+    task = phone_task(encoder, train_loader, alignments, training, runtime)
     return _fit(task, train_loader, val_loader, training, run, resume, runtime, [])
 
 
@@ -188,7 +188,7 @@ def _fit(
     if runtime.is_main:
         parameters = sum(parameter.numel() for parameter in task.module.parameters() if parameter.requires_grad)
         start = describe(runtime, training, train_loader.global_batch // runtime.world_size, parameters)
-        print(start, *warnings, sep="\n", flush=True)
+        print(start, *warnings, *task.notes, sep="\n", flush=True)
     progress = trainer.run(resume)
     task.encoder.eval()
     return TrainingResult(progress.step, progress.best, progress.best_step, tuple(progress.history), folder)
