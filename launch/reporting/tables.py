@@ -79,6 +79,26 @@ def groups_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def unknown_table(section: Mapping[str, Any]) -> Table:
+    """Return how well accents never trained on are noticed, one row for recordings and one for speakers.
+
+    Args:
+        section: what `launch.evaluation.unknown_accents.measure_unknown` returns, with "accents".
+    """
+    table = Table(title=f"unknown accents: {', '.join(section['accents'])}", title_justify="left", **_NARROW)
+    table.add_column("judged by", no_wrap=True)
+    for column in ("area under ROC", "95 % interval", "threshold", "known called unknown", "unknown noticed"):
+        table.add_column(column, justify="right")
+    for unit in ("recordings", "speakers"):
+        found = section[unit]
+        value, interval, _, _ = _cells(found["auroc"])
+        rates = (_number(found[name]) for name in ("threshold", "false_unknown", "detected"))
+        table.add_row(unit, value, interval, *rates)
+    table.caption = "the threshold is fitted on the training speakers, of whom it calls at most 5 % unknown"
+    table.caption_justify = "left"
+    return table
+
+
 def _cells(figure: Mapping[str, Any]) -> list[str]:
     interval = figure["interval"]
     return [
