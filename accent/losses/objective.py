@@ -105,7 +105,7 @@ class AccentObjective(nn.Module):
         }
         tallies = {"active": active}
         if self.adversary is not None:
-            adversary = self.adversary(rows.embedding_BE, accent_B, speaker_B, row_valid_B)
+            adversary = self.adversary(rows.embedding_BE, speaker_B, row_valid_B)
             losses["adversary"], tallies["right"] = adversary.loss, adversary.right
         weights = {name: 1.0 if name == "adversary" else getattr(config, name) for name in losses}
         scaled, means, counts = _over_all_ranks(losses, tallies)

@@ -58,12 +58,11 @@ class AdversaryLoss(nn.Module):
         # The shard set says who trains; it is no part of what a checkpoint holds.
         self.register_buffer("class_N", class_N, persistent=False)
 
-    def forward(self, embedding_BE: Tensor, accent_B: Tensor, speaker_B: Tensor, valid_B: Tensor) -> AdversaryOutput:
+    def forward(self, embedding_BE: Tensor, speaker_B: Tensor, valid_B: Tensor) -> AdversaryOutput:
         """Sum the loss over this rank's rows.
 
         Args:
             embedding_BE: embeddings; the gradient that goes back to them is reversed and scaled.
-            accent_B: numbers of the accents.
             speaker_B: numbers of the speakers.
             valid_B: false for rows that only fill the batch.
 
@@ -73,9 +72,9 @@ class AdversaryLoss(nn.Module):
         inside_B = speaker_B < len(self.class_N)
         class_B = torch.where(inside_B, self.class_N[torch.where(inside_B, speaker_B, 0)], -1)
         counted_B = valid_B & (class_B >= 0)
+        some_class_B = class_B.clamp(min=0)
+        accent_B = self.head.accent_S[some_class_B]
         logits_BS = self.head(embedding_BE, accent_B, reversal_scale(self.progress, self.weight))
-        # Rows that do not count may be of an accent without a class: a row of minus infinities has no cross-entropy.
-        logits_BS = torch.where(counted_B[:, None], logits_BS, 0.0)
-        loss_B = F.cross_entropy(logits_BS, class_B.clamp(min=0), reduction="none")
+        loss_B = F.cross_entropy(logits_BS, some_class_B, reduction="none")
         right_B = (logits_BS.detach().argmax(1) == class_B) & counted_B
         return AdversaryOutput(RowLoss(torch.where(counted_B, loss_B, 0.0).sum(), counted_B.sum()), right_B.sum())

@@ -29,7 +29,7 @@ def embeddings() -> torch.Tensor:
 
 def test_only_training_speakers_who_have_company_count_and_their_loss_is_the_log_loss_within_the_accent():
     adversary, x_BE = made(), embeddings()
-    found = adversary(x_BE, ACCENT_B, SPEAKER_B, VALID_B)
+    found = adversary(x_BE, SPEAKER_B, VALID_B)
     share_BS = adversary.head(x_BE, ACCENT_B, 0.0).softmax(1).detach().numpy()
     classes = sorted(ACCENT_OF)
     label_B = SPEAKER_B[COUNTED].numpy()
@@ -43,7 +43,7 @@ def test_the_embedding_gets_the_gradient_reversed_by_weight_and_progress():
     def gradient(weight: float, progress: float) -> torch.Tensor:
         adversary, x_BE = made(weight), embeddings()
         adversary.progress = progress
-        adversary(x_BE, ACCENT_B, SPEAKER_B, VALID_B).loss.total.backward()
+        adversary(x_BE, SPEAKER_B, VALID_B).loss.total.backward()
         assert all(parameter.grad.any() for parameter in adversary.parameters())
         others = [row for row in range(8) if row not in COUNTED]
         assert not x_BE.grad[others].any()
@@ -56,7 +56,7 @@ def test_the_embedding_gets_the_gradient_reversed_by_weight_and_progress():
 
 def test_a_batch_without_a_row_that_counts_still_reaches_every_weight():
     adversary, x_BE = made(), embeddings()
-    found = adversary(x_BE, ACCENT_B, SPEAKER_B, torch.zeros(8, dtype=torch.bool))
+    found = adversary(x_BE, SPEAKER_B, torch.zeros(8, dtype=torch.bool))
     found.loss.total.backward()
     assert found.loss.total == 0 and found.loss.counted == 0
     assert all(parameter.grad is not None and not parameter.grad.any() for parameter in adversary.parameters())
@@ -76,7 +76,7 @@ def test_the_objective_adds_the_heads_loss_at_full_strength_and_reports_its_accu
     assert not {"adversary", "speaker_accuracy"} & set(without)
     assert report["total"].item() == pytest.approx((without["total"] + report["adversary"]).item(), rel=1e-9)
     assert total.item() == pytest.approx(report["total"].item(), rel=1e-9)
-    found = made()(x_BE, ACCENT_B, SPEAKER_B, VALID_B)
+    found = made()(x_BE, SPEAKER_B, VALID_B)
     assert report["speaker_accuracy"].item() == pytest.approx(found.right.item() / len(COUNTED))
 
 
