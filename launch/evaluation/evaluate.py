@@ -130,7 +130,9 @@ def evaluate_run(
         stranger_speech = embed_speech(model, strangers, device, None, "unknown accents")
         unknown = {
             "accents": sorted({one.accent for one in tested_set.manifest.speakers if one.name in unknown_names}),
-            **measure_unknown(*map(unknownness_of, (taught_speech, judged_speech, stranger_speech)), seed=seed),
+            **measure_unknown(
+                unknownness_of(taught_speech), unknownness_of(judged_speech), unknownness_of(stranger_speech), seed
+            ),
         }
 
     who = f"{len(names)} unseen speakers" + (" of another corpus" if other_corpus else f" ({split})")
