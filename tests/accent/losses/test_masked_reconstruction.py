@@ -87,3 +87,26 @@ def test_a_batch_without_a_hidden_frame_has_a_loss_of_zero_and_gradients_of_zero
     loss.backward()
     assert loss == 0
     assert all(not parameter.grad.any() for parameter in model.reconstruction.parameters())
+
+
+def test_what_the_neighbours_tell_is_learnt_for_waves_never_seen():
+    def waves(seed: int) -> torch.Tensor:
+        phase_B11 = 6.28 * torch.rand(8, 1, 1, generator=torch.Generator().manual_seed(seed))
+        return torch.sin(0.25 * torch.arange(60)[None, :, None] + phase_B11).expand(-1, -1, N_COLUMNS)
+
+    torch.manual_seed(0)
+    model, objective = EnhancedAccentEncoder(ModelConfig(**{**SIZES, "hidden": 16})), MaskedReconstruction()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    valid_BT, rows_B = torch.ones(8, 60, dtype=torch.bool), torch.ones(8, dtype=torch.bool)
+
+    def step(number: int) -> tuple[torch.Tensor, float]:
+        hidden_BT = hidden_frames(valid_BT, row_keys(0, number, 0, 8, torch.device("cpu")), 0.4, 5)
+        loss, report = objective(model(waves(number), valid_BT, hidden_BT=hidden_BT), hidden_BT, rows_B)
+        return loss, float(report["explained"])
+
+    assert step(1_000)[1] < 0.1
+    for number in range(60):
+        optimizer.zero_grad()
+        step(number)[0].backward()
+        optimizer.step()
+    assert step(1_000)[1] > 0.5
