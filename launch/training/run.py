@@ -159,7 +159,8 @@ def train_phone_heads(
         Interrupted: Ctrl-C or SIGTERM; the state was saved.
     """
     set_normalisation(encoder, train_loader)
-    task = phone_task(encoder, train_loader, alignments, training, runtime)
+    with raise_on_all_ranks(runtime):
+        task = phone_task(encoder, train_loader, alignments, training, runtime)
     return _fit(task, train_loader, val_loader, training, run, resume, runtime, [])
 
 
