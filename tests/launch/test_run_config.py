@@ -9,7 +9,7 @@ from accent.errors import AccentError
 from launch.run_config import PACKAGED, RunConfig, find_config, write_config
 from launch.training.identity import resumable_keys, what_differs
 
-RUNS = ("demo", "saa", "l2arctic", "l2arctic_hindi_spanish")
+RUNS = ("demo", "saa", "saa8k", "l2arctic", "l2arctic_hindi_spanish", "pretrain")
 
 
 @pytest.mark.parametrize("name", RUNS)

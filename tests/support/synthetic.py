@@ -36,6 +36,8 @@ def make_shard_set(
     phone_frames: int = 1,
     samples_per_shard: int = 64,
     utterances_of: Mapping[str, int] | None = None,
+    text: str | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> ShardSet:
     """Write a shard set of random features.
 
@@ -53,6 +55,8 @@ def make_shard_set(
         phone_frames: how long each of them lasts.
         samples_per_shard: as in featurizing.
         utterances_of: another number of utterances for some speakers.
+        text: transcript of every utterance.
+        extra: what else a corpus says of every utterance.
 
     Returns:
         The opened shard set; keys are SPEAKER-uNNNN, prompts are pNNNN; a speaker is female where its position in its
@@ -93,7 +97,8 @@ def make_shard_set(
                 "corpus": labels.corpus,
                 "sex": labels.sex,
                 "prompt": labels.prompt,
-                "text": None,
+                "text": text,
+                "extra": dict(extra or {}),
                 "duration": n_frames / FRAMES_PER_SECOND,
                 "utterance": {},
             }
