@@ -88,7 +88,7 @@ def evaluate_run(
         run: the run folder: `model/`, `split.json`, `config.yaml`.
         shards: the shard set to test on.  If it has no speaker of that part of the split it is taken for another
             corpus: every speaker in it is tested whose accent the model knows and whom the split does not name.
-            Speakers of other accents show whether unknown accents are noticed.
+            In either case, speakers of accents that the model was not trained on show whether those are noticed.
         split: which part of the run's split to test.  The validation speakers chose the model that was kept.
         output: where to write; `RUN/evaluation` if not given.
         training_shards: the shard set of the training speakers; if not given, `shards` if it has them, or else the
@@ -185,13 +185,13 @@ def choose_speakers(
     named = {name: part for part in ("train", "validation", "test") for name in getattr(parts, part)}
     tested, left_out, unknown = [], [], []
     for speaker in shard_set.manifest.speakers:
-        if not other_corpus and speaker.name not in wanted:
-            continue
-        if other_corpus and speaker.name in named:
-            reason = f"in the run's split ({named[speaker.name]})"
-        elif speaker.accent not in accents:
+        if speaker.accent not in accents and named.get(speaker.name, "test") == "test":
             reason = f"accent '{speaker.accent}' is unknown to the model"
             unknown.append(speaker.name)
+        elif not other_corpus and speaker.name not in wanted:
+            continue
+        elif other_corpus and speaker.name in named:
+            reason = f"in the run's split ({named[speaker.name]})"
         else:
             tested.append(speaker.name)
             continue

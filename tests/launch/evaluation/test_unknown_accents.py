@@ -1,6 +1,7 @@
 """Accents never trained on: threshold and rates against counts, the area against scikit-learn."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from rich.console import Console
 from scipy.special import logsumexp
 from sklearn.metrics import auc, roc_auc_score
 
-from launch.evaluation.evaluate import evaluate_run
+from launch.evaluation.evaluate import choose_speakers, evaluate_run
 from launch.evaluation.unknown_accents import Unknownness, measure_unknown, unknownness_of
 from launch.extraction.groups import embed_speech
 from launch.reporting.tables import unknown_table
@@ -61,6 +62,16 @@ def test_speakers_are_judged_by_all_their_recordings_at_once(tmp_path):
     for place, speaker in enumerate(np.unique(told.speaker_N)):
         logits_A = found.utterances.logits_NA[found.utterances.speaker_N == speaker].mean(0)
         assert told.whole_S[place] == pytest.approx(-logsumexp(logits_A), rel=1e-5)
+
+
+def test_speakers_of_new_accents_beside_the_test_speakers_count_and_those_of_the_split_do_not():
+    split = Split(train=("H0", "S0", "K9"), validation=("H1",), test=("H2", "W0"))
+    entries = [("H0", "Hindi"), ("H1", "Hindi"), ("H2", "Hindi"), ("K1", "Korean"), ("K9", "Korean"), ("W0", "Welsh")]
+    entries = [SimpleNamespace(name=name, accent=accent) for name, accent in entries]
+    shard_set = SimpleNamespace(speakers=[one.name for one in entries], manifest=SimpleNamespace(speakers=entries))
+    choice = choose_speakers(shard_set, split, "test", ["Hindi", "Spanish"])
+    assert (choice.tested, choice.unknown, choice.other_corpus) == (["H2"], ["K1", "W0"], False)
+    assert [one["speaker"] for one in choice.left_out] == ["K1", "W0"]
 
 
 def test_another_corpus_with_unknown_accents_has_a_section_a_table_and_a_picture(tmp_path):
