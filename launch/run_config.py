@@ -228,6 +228,8 @@ class RunConfig(TrainingConfig):
             raise ValueError(f"zero_stage: {self.zero_stage} is not one of 0, 1, 2, 3")
         if self.objective == "phones" and self.model.branch != "phones":
             raise ValueError("objective: phones needs model.branch=phones, whose heads it trains")
+        if self.losses.ctc and self.model.branch != "phones":
+            raise ValueError("losses.ctc: needs model.branch=phones, whose phone heads it trains; 0 is allowed")
         if self.objective == "reconstruction" and self.model.branch != "frames":
             raise ValueError("objective: reconstruction needs model.branch=frames, which alone reconstructs frames")
         if self.losses.same_prompt and not self.batch.same_prompts:
