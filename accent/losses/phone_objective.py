@@ -42,7 +42,7 @@ class PhoneObjective(nn.Module):
         Returns:
             The scalar to call `backward` on, whose mean over ranks is the loss of the global batch; and by name, the
             same on every rank and without gradient, `total`, `frame_accuracy`, the share of frames whose phone is
-            right, and `ctc`, the CTC loss a phone, where it is used.
+            right, and `ctc`, the CTC loss a frame, where it is used.
         """
         losses = [phone_cross_entropy(logits, state_BT, phone_U) for logits, state_BT in by_head]
         total_H = torch.stack([loss.total for loss in losses])
@@ -50,8 +50,8 @@ class PhoneObjective(nn.Module):
         counted_H = torch.stack([loss.counted for loss in losses]).to(total_H.dtype)
         ctc = ctc_by_head or [RowLoss(total_H.new_zeros(()), total_H.new_zeros(()))] * len(by_head)
         ctc_H = torch.stack([loss.total for loss in ctc]).to(total_H.dtype)
-        phones_H = torch.stack([loss.counted for loss in ctc]).to(total_H.dtype)
-        local = torch.cat([total_H.detach(), counted_H, right.to(total_H.dtype), ctc_H.detach(), phones_H])
+        frames_H = torch.stack([loss.counted for loss in ctc]).to(total_H.dtype)
+        local = torch.cat([total_H.detach(), counted_H, right.to(total_H.dtype), ctc_H.detach(), frames_H])
         sum_H, tally_H, right_H, ctc_sum_H, ctc_tally_H = all_reduce_sum(local).chunk(5)
         divisor_H, ctc_divisor_H = (
             tally.clamp(min=1) * (tally > 0).sum().clamp(min=1) for tally in (tally_H, ctc_tally_H)

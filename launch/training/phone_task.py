@@ -170,7 +170,8 @@ class PhoneTrainingModule(nn.Module):
         labels = [labels_of[own[place]].to(frames_B.device) for place in places]
         picked = PhoneLogits(*(part[places] for part in logits))
         frames_b = frames_B[[own[place] for place in places]]
-        return phone_ctc(picked, frames_b, labels, self.recogniser.phone_S[::STATES_PER_UNIT])
+        prior_P = self.recogniser.by_phone(self.recogniser.prior_S)
+        return phone_ctc(picked, frames_b, labels, self.recogniser.phone_S[::STATES_PER_UNIT], prior_P)
 
 
 def phone_task(

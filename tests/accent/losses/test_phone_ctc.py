@@ -15,12 +15,14 @@ import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
 from accent.features.phones import PHONES
-from accent.losses.phone_ctc import phone_ctc
+from accent.losses.phone_ctc import PRIOR_POWER, phone_ctc
 from accent.losses.phone_objective import PhoneObjective
 from accent.model.phonetic.phone_head import PhoneHead, PhoneLogits
 
 UNITS = ("sil", "AA", "AA", "N")
 PHONE_U = torch.tensor([PHONES.index(name) for name in UNITS])
+PRIOR_P = torch.zeros(len(PHONES), dtype=torch.float64)
+PRIOR_P[PHONE_U] = torch.tensor([0.5, 0.3, 0.3, 0.2], dtype=torch.float64)
 AA, N = PHONES.index("AA"), PHONES.index("N")
 
 
@@ -38,7 +40,9 @@ def spoken(path: tuple[int, ...]) -> list[int]:
 def by_all_paths(unit_TU: Tensor, labels: list[int]) -> Tensor:
     log_TU = unit_TU.log_softmax(-1)
     paths = [
-        torch.stack([log_TU[at, unit] for at, unit in enumerate(path)]).sum()
+        torch.stack(
+            [log_TU[at, unit] - PRIOR_POWER * PRIOR_P[PHONE_U[unit]].log() for at, unit in enumerate(path)]
+        ).sum()
         for path in itertools.product(range(len(UNITS)), repeat=len(unit_TU))
         if spoken(path) == labels
     ]
@@ -47,13 +51,13 @@ def by_all_paths(unit_TU: Tensor, labels: list[int]) -> Tensor:
 
 def test_loss_and_gradient_are_those_of_the_sum_over_all_paths():
     logits, labels, frames = logits_of(3, 5), [[AA, N], [N], [AA, N, AA]], [5, 3, 4]
-    found = phone_ctc(logits, torch.tensor(frames), [torch.tensor(one) for one in labels], PHONE_U)
+    found = phone_ctc(logits, torch.tensor(frames), [torch.tensor(one) for one in labels], PHONE_U, PRIOR_P)
     (gradient,) = torch.autograd.grad(found.total, logits.unit_BTU)
     expected = torch.stack(
         [by_all_paths(row_TU[:count], one) for row_TU, one, count in zip(logits.unit_BTU, labels, frames, strict=True)]
     ).sum()
     (expected_gradient,) = torch.autograd.grad(expected, logits.unit_BTU)
-    assert found.counted == 6
+    assert found.counted == sum(frames)
     torch.testing.assert_close(found.total, expected, rtol=1e-6, atol=0)
     torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-6)
     assert gradient[0].any() and not gradient[1, 3:].any()
@@ -61,7 +65,7 @@ def test_loss_and_gradient_are_those_of_the_sum_over_all_paths():
 
 def test_without_a_transcript_the_loss_is_zero_and_still_reaches_the_head():
     logits = logits_of(2, 4)
-    found = phone_ctc(PhoneLogits(*(part[[]] for part in logits)), torch.zeros(0).long(), [], PHONE_U)
+    found = phone_ctc(PhoneLogits(*(part[[]] for part in logits)), torch.zeros(0).long(), [], PHONE_U, PRIOR_P)
     found.total.backward()
     assert found.total == 0 and found.counted == 0
     assert not logits.unit_BTU.grad.any()
@@ -91,7 +95,7 @@ def test_a_head_learns_to_spell_transcripts_without_ever_seeing_times():
     for step in range(150):
         optimizer.zero_grad()
         values_BTD, labels = batch(step)
-        found = phone_ctc(head(values_BTD, valid_BT), frames_B, labels, PHONE_U)
+        found = phone_ctc(head(values_BTD, valid_BT), frames_B, labels, PHONE_U, PRIOR_P)
         (found.total / found.counted).backward()
         optimizer.step()
     head.eval()
@@ -123,7 +127,7 @@ def one_step(own: slice) -> dict[str, Tensor]:
         places = [place for place, row in enumerate(rows) if row in LABELS]
         labels = [torch.tensor(LABELS[rows[place]]) for place in places]
         picked = PhoneLogits(*(part[places] for part in logits))
-        ctc_by_head.append(phone_ctc(picked, torch.full((len(places),), FRAMES), labels, PHONE_U))
+        ctc_by_head.append(phone_ctc(picked, torch.full((len(places),), FRAMES), labels, PHONE_U, PRIOR_P))
     loss, report = PhoneObjective(ctc=0.7)(by_head, PHONE_U, ctc_by_head)
     loss.backward()
     gradient = torch.cat([parameter.grad.flatten() for parameter in heads.parameters()])
@@ -163,8 +167,10 @@ def test_without_transcripts_the_objective_is_as_before():
 @pytest.mark.parametrize("weight", [0.0, 0.5])
 def test_the_weight_is_that_of_the_ctc_part(weight):
     logits, state_BT = logits_of(2, 4), torch.tensor([[0, 3, 4, 5], [-1, -1, -1, -1]])
-    ctc = phone_ctc(PhoneLogits(*(part[[1]] for part in logits)), torch.tensor([4]), [torch.tensor([AA, N])], PHONE_U)
+    ctc = phone_ctc(
+        PhoneLogits(*(part[[1]] for part in logits)), torch.tensor([4]), [torch.tensor([AA, N])], PHONE_U, PRIOR_P
+    )
     aligned, _ = PhoneObjective()([(logits, state_BT)], PHONE_U)
     found, report = PhoneObjective(weight)([(logits, state_BT)], PHONE_U, [ctc])
-    torch.testing.assert_close(found, aligned + weight * ctc.total / 2)
+    torch.testing.assert_close(found, aligned + weight * ctc.total / 4)
     torch.testing.assert_close(report["total"], found.detach())
