@@ -128,11 +128,15 @@ def evaluate_run(
     if unknown_names:
         strangers = EvaluationLoader(tested_set, unknown_names)
         stranger_speech = embed_speech(model, strangers, device, None, "unknown accents")
+        fitted = {"training": unknownness_of(taught_speech)}
+        chosen_by = sorted(set(parts.validation) & set(training_set.speakers) - set(names))
+        if chosen_by:
+            watched = EvaluationLoader(training_set, chosen_by, prompts=taught_prompts)
+            watched_speech = embed_speech(model, watched, device, half_S, "validation speakers")
+            fitted["validation"] = unknownness_of(watched_speech)
         unknown = {
             "accents": sorted({one.accent for one in tested_set.manifest.speakers if one.name in unknown_names}),
-            **measure_unknown(
-                unknownness_of(taught_speech), unknownness_of(judged_speech), unknownness_of(stranger_speech), seed
-            ),
+            **measure_unknown(fitted, unknownness_of(judged_speech), unknownness_of(stranger_speech), seed),
         }
 
     who = f"{len(names)} unseen speakers" + (" of another corpus" if other_corpus else f" ({split})")

@@ -144,8 +144,9 @@ def draw_unknown(path: Path, section: Mapping[str, Any]) -> Path:
         found = section[unit]
         label = f"{unit}, area {found['auroc']['value']:.3f}"
         axes.plot(found["false_unknown_curve"], found["detected_curve"], color=PALETTE[number], label=label)
-        axes.plot(found["false_unknown"], found["detected"], color=PALETTE[number], marker=MARKERS[number])
-    axes.set_title("Unknown accents (marks: threshold of the training speakers)")
+        for mark, rates in zip(MARKERS, found["thresholds"].values(), strict=False):
+            axes.plot(rates["false_unknown"], rates["detected"], color=PALETTE[number], marker=mark)
+    axes.set_title("Unknown accents (o: threshold of the training speakers, ^: of the validation speakers)", fontsize=9)
     axes.set_xlabel("known accents called unknown")
     axes.set_ylabel("unknown accents noticed")
     axes.legend(loc="lower right", frameon=False)

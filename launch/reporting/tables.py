@@ -80,21 +80,23 @@ def groups_table(report: Mapping[str, Any]) -> Table:
 
 
 def unknown_table(section: Mapping[str, Any]) -> Table:
-    """Return how well accents never trained on are noticed, one row for recordings and one for speakers.
+    """Return how well accents never trained on are noticed: a row for recordings and for speakers, and each threshold.
 
     Args:
         section: what `launch.evaluation.unknown_accents.measure_unknown` returns, with "accents".
     """
     table = Table(title=f"unknown accents: {', '.join(section['accents'])}", title_justify="left", **_NARROW)
     table.add_column("judged by", no_wrap=True)
+    table.add_column("fitted on", no_wrap=True)
     for column in ("area under ROC", "95 % interval", "threshold", "known called unknown", "unknown noticed"):
-        table.add_column(column, justify="right")
+        table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for unit in ("recordings", "speakers"):
         found = section[unit]
         value, interval, _, _ = _cells(found["auroc"])
-        rates = (_number(found[name]) for name in ("threshold", "false_unknown", "detected"))
-        table.add_row(unit, value, interval, *rates)
-    table.caption = "the threshold is fitted on the training speakers, of whom it calls at most 5 % unknown"
+        for group, rates in found["thresholds"].items():
+            shown = (_number(rates[name]) for name in ("threshold", "false_unknown", "detected"))
+            table.add_row(unit, group, value, interval, *shown)
+    table.caption = "a threshold calls at most 5 % of the speakers it is fitted on unknown"
     table.caption_justify = "left"
     return table
 

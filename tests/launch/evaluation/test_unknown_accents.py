@@ -30,7 +30,8 @@ TRAINING, KNOWN, UNKNOWN = drawn(40, 0, 0), drawn(30, 0.5, 1), drawn(20, 2, 2)
 
 @pytest.mark.parametrize("unit", ["recordings", "speakers"])
 def test_threshold_and_rates_are_counts_and_the_area_is_that_of_scikit_learn(unit):
-    section = measure_unknown(TRAINING, KNOWN, UNKNOWN)[unit]
+    found = measure_unknown({"training": TRAINING, "validation": KNOWN}, KNOWN, UNKNOWN)[unit]
+    section = {**found, **found["thresholds"]["training"]}
     training, known, unknown = (
         part.recording_N if unit == "recordings" else part.whole_S for part in (TRAINING, KNOWN, UNKNOWN)
     )
@@ -44,14 +45,16 @@ def test_threshold_and_rates_are_counts_and_the_area_is_that_of_scikit_learn(uni
     assert section["auroc"]["value"] == pytest.approx(expected)
     assert auc(section["false_unknown_curve"], section["detected_curve"]) == pytest.approx(expected)
     assert section["threshold_curve"][0] is None and None not in section["threshold_curve"][1:]
+    assert found["thresholds"]["validation"]["false_unknown"] <= 0.05
     low, high = section["auroc"]["interval"]
     assert low < expected < high
 
 
 def test_a_larger_test_set_does_not_move_the_threshold():
-    one, other = (measure_unknown(TRAINING, drawn(30, centre, 5), UNKNOWN) for centre in (0, 5))
-    assert one["speakers"]["threshold"] == other["speakers"]["threshold"]
-    assert one["speakers"]["false_unknown"] < other["speakers"]["false_unknown"]
+    sections = [measure_unknown({"training": TRAINING}, drawn(30, centre, 5), UNKNOWN) for centre in (0, 5)]
+    one, other = (section["speakers"]["thresholds"]["training"] for section in sections)
+    assert one["threshold"] == other["threshold"]
+    assert one["false_unknown"] < other["false_unknown"]
 
 
 def test_speakers_are_judged_by_all_their_recordings_at_once(tmp_path):
@@ -96,4 +99,4 @@ def test_another_corpus_with_unknown_accents_has_a_section_a_table_and_a_picture
     text = console.export_text()
     assert "unknown accents: Korean, Welsh" in text and "…" not in text
     assert f"{section['speakers']['auroc']['value']:.3f}" in text
-    assert f"{section['recordings']['detected']:.3f}" in text
+    assert f"{section['recordings']['thresholds']['validation']['detected']:.3f}" in text
