@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from omegaconf import OmegaConf
 
+from accent.augmentation.config import AugmentationConfig
 from accent.configuration import to_mapping
 from accent.errors import AccentError
 from accent.files import write_text
@@ -120,6 +121,8 @@ class TrainingConfig:
     """Epochs between validations; the last step is always validated."""
     losses: LossConfig = field(default_factory=LossConfig)
     """The objective."""
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    """Perturbations of the crops that are trained on; the branch `phones` trains its phone heads with them."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """AdamW and its learning rate."""
     checkpoints: CheckpointConfig = field(default_factory=CheckpointConfig, metadata=RESUMABLE)
@@ -168,6 +171,22 @@ class PhonesConfig:
 
 
 @dataclass(frozen=True)
+class PretrainingConfig:
+    """How much of the speech `objective=reconstruction` hides."""
+
+    hidden_share: float = 0.4
+    """Share of the frames that are hidden and have to be told from those around them."""
+    hidden_frames: int = 20
+    """Frames of 10 ms that are hidden in one stretch; stretches may touch."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hidden_share < 1:
+            raise ValueError(f"hidden_share: {self.hidden_share} is not between 0 and 1")
+        if self.hidden_frames < 1:
+            raise ValueError(f"hidden_frames: {self.hidden_frames} is below 1")
+
+
+@dataclass(frozen=True)
 class RunConfig(TrainingConfig):
     """One training run: how it trains, on what, where, and on which processes."""
 
@@ -177,8 +196,9 @@ class RunConfig(TrainingConfig):
     """Folder of the shard set, made by `accent featurize`; or the address of such a folder elsewhere, whose shards are
     streamed: `https://host/folder`, `s3://bucket/folder`, `pipe:ssh host cat /folder/{}`.  A resumed run compares its
     content, not its path."""
-    objective: Literal["accent", "phones"] = "accent"
-    """What is learned: to tell accents apart, or only the phone heads that the branch `phones` begins with."""
+    objective: Literal["accent", "phones", "reconstruction"] = "accent"
+    """What is learned: to tell accents apart; only the phone heads that the branch `phones` begins with; or, without
+    any label, the branch `frames` up to its transformer, by telling hidden frames."""
     init: str | None = None
     """A run to begin with: its encoder is kept, and its accent head where it tells the same accents apart; null begins
     with fresh weights."""
@@ -186,6 +206,8 @@ class RunConfig(TrainingConfig):
     """The encoder."""
     phones: PhonesConfig = field(default_factory=PhonesConfig)
     """How the branch `phones` trains its phone heads first, in the folder `phones` of the run; not read with `init`."""
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
+    """How much `objective=reconstruction` hides; not read by the others."""
     batch: BatchConfig = field(default_factory=BatchConfig)
     """Shape of the global batch and of the crops."""
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -209,6 +231,10 @@ class RunConfig(TrainingConfig):
             raise ValueError(f"zero_stage: {self.zero_stage} is not one of 0, 1, 2, 3")
         if self.objective == "phones" and self.model.branch != "phones":
             raise ValueError("objective: phones needs model.branch=phones, whose heads it trains")
+        if self.losses.ctc and self.model.branch != "phones":
+            raise ValueError("losses.ctc: needs model.branch=phones, whose phone heads it trains; 0 is allowed")
+        if self.objective == "reconstruction" and self.model.branch != "frames":
+            raise ValueError("objective: reconstruction needs model.branch=frames, which alone reconstructs frames")
         if self.losses.same_prompt and not self.batch.same_prompts:
             raise ValueError(
                 "losses.same_prompt: true needs batch.same_prompts=true, or hardly a row would find a positive"

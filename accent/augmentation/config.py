@@ -35,6 +35,13 @@ class AugmentationConfig:
     frequency_mask_bands: int = 10
     """Widest of them."""
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is perturbed at all."""
+        strengths = (self.tempo, self.speed, self.vocal_tract, self.equaliser_db, self.gain_db)
+        masks = (self.time_masks, self.frequency_masks)
+        return self.probability > 0 and (any(strengths) or any(masks) or self.noise_snr_db is not None)
+
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability: {self.probability} is not between 0 and 1")

@@ -58,7 +58,7 @@ def augment(
     Returns:
         The perturbed batch; the very tensors given when everything is off.
     """
-    if not _is_on(config):
+    if not config.is_on:
         return Augmented(frames_BTD, valid_BT, phones_BT)
     with torch.no_grad(), torch.autocast(frames_BTD.device.type, enabled=False):
         keys_B = row_keys(seed, step, first_row, len(frames_BTD), frames_BTD.device)
@@ -97,9 +97,3 @@ def augment(
             largest = torch.finfo(torch.float16).max
             x_BTD = x_BTD.clamp(-largest, largest)
         return Augmented(x_BTD.to(frames_BTD.dtype), valid_BT, phones_BT)
-
-
-def _is_on(config: AugmentationConfig) -> bool:
-    strengths = (config.tempo, config.speed, config.vocal_tract, config.equaliser_db, config.gain_db)
-    masks = (config.time_masks, config.frequency_masks)
-    return config.probability > 0 and (any(strengths) or any(masks) or config.noise_snr_db is not None)

@@ -33,6 +33,7 @@ PHONES: tuple[str, ...] = (SILENCE, *VOWELS, *CONSONANTS, UNKNOWN)
 OUTSIDE = -1
 """Number of a frame that no interval covers."""
 
+_ENGLISH = frozenset({"en", "eng", "english"})
 _SILENT_LABELS = frozenset({"", "SIL", "SP", "SILENCE", "PAU", "<EPS>", "<SIL>", "<P:>", "<P>"})
 _NOISE_LABELS = frozenset({"SPN", "NSN", "LAU", "<UNK>", "UNK", "NOISE", "<NIB>", "<USB>", "SPOKEN_NOISE"})
 """What aligners write for sound that is no phone."""
@@ -63,6 +64,18 @@ def known_phone(label: str, sampa: bool = False) -> str | None:
         return from_sampa(canonical)
     without_stress = re.sub(r"[0-2]$", "", upper)
     return without_stress if without_stress in _NUMBERS else from_ipa(canonical)
+
+
+def has_phones(language: str | None) -> bool:
+    """Tell whether the phones of this inventory are those of a language: of English, and where nobody says which.
+
+    Args:
+        language: a BCP 47 tag such as `en-US`, an ISO 639 code or the name; None if it is not known.
+
+    >>> has_phones("en_GB"), has_phones("English"), has_phones(None), has_phones("de"), has_phones("enm")
+    (True, True, True, False, False)
+    """
+    return language is None or re.split(r"[-_]", language.strip().lower())[0] in _ENGLISH
 
 
 def normalise_label(label: str) -> str:

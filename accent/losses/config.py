@@ -16,6 +16,12 @@ class LossConfig:
     """Weight of the feature reconstruction loss."""
     cross_entropy: float = 0.5
     """Weight of the accent head's loss."""
+    adversary: float = 0.0
+    """How strongly the gradient of a head that tells the training speakers of an accent apart is reversed at the end of
+    a run, so that the embedding unlearns voices; it sets in slowly, the head itself learns at full strength; 0: off."""
+    ctc: float = 0.0
+    """Weight of the CTC loss by which phone heads also learn from utterances with a transcript and no alignment; the
+    loss of the aligned ones weighs 1; 0: those without are not used."""
     positives: Literal["any", "other_speaker"] = "other_speaker"
     """Which utterances of the anchor's accent attract it: any other one, or only those of other speakers."""
     same_prompt: bool = False
@@ -45,7 +51,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible values, each in one sentence that begins with the key."""
-        for key in ("contrastive", "triplet", "reconstruction", "cross_entropy"):
+        for key in ("contrastive", "triplet", "reconstruction", "cross_entropy", "adversary", "ctc"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key}: {getattr(self, key)} given; a weight is 0 or more")
         for key, allowed in (

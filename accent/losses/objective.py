@@ -25,24 +25,34 @@ from accent.losses.cross_entropy import cross_entropy_loss
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
 from accent.losses.pairs import LabelledEmbeddings, PairRule, RowLoss
 from accent.losses.semi_hard import semi_hard_loss
+from accent.losses.speaker_adversary import AdversaryLoss
 from accent.losses.triplet import triplet_loss
 from accent.model.layers import full_precision
 
 
 class AccentObjective(nn.Module):
-    """All losses of a batch; owns the temperature, so it belongs inside the module that is wrapped for training.
+    """All losses of a batch; owns the temperature and the speaker head, so it belongs inside the wrapped module.
 
     `log_temperature` has shape [1] and must not be decayed.
 
     Args:
         config: weights and settings.
         accent_scale: `ModelConfig.accent_scale` of the encoder, by which its logits are cosines; margins need it.
+        adversary: the speaker head, where `config.adversary` is above 0.
+
+    Raises:
+        ValueError: a speaker head is asked for and missing.
     """
 
-    def __init__(self, config: LossConfig | None = None, accent_scale: float = 16.0) -> None:
+    def __init__(
+        self, config: LossConfig | None = None, accent_scale: float = 16.0, adversary: AdversaryLoss | None = None
+    ) -> None:
         super().__init__()
         self.config = config if config is not None else LossConfig()
         self.accent_scale = accent_scale
+        if self.config.adversary and adversary is None:
+            raise ValueError("losses.adversary: the speaker head must be given, made for the training speakers")
+        self.adversary = adversary
         self.log_temperature: Tensor
         start = torch.tensor([math.log(self.config.temperature)])
         if self.config.learn_temperature:
@@ -77,7 +87,9 @@ class AccentObjective(nn.Module):
             same on every rank and without gradient: `total`, `contrastive`, `triplet`, `reconstruction`,
             `cross_entropy` (unweighted means over the global batch), `triplet_active` (share of the triplets with a
             loss), `embedding_spread` (0 if all embeddings of the global batch coincide, near 1 if they point
-            everywhere) and `temperature`.
+            everywhere) and `temperature`; with a speaker head `adversary`, which counts fully in `total` because its
+            weight acts on the reversed gradient alone, and `speaker_accuracy`, the share of its rows that it tells
+            right.
         """
         config = self.config
         anchors, keys = gather_rows(rows.embedding_BE, accent_B, speaker_B, prompt_B, row_valid_B)
@@ -91,11 +103,18 @@ class AccentObjective(nn.Module):
             "reconstruction": RowLoss(rows.reconstruction_sum_F, rows.reconstruction_count_F),
             "cross_entropy": self._head_loss(rows.accent_logits_BA, accent_B, row_valid_B),
         }
-        scaled, means, counts = _over_all_ranks(losses, active)
-        total = torch.stack([getattr(config, name) * loss for name, loss in scaled.items()]).sum()
+        tallies = {"active": active}
+        if self.adversary is not None:
+            adversary = self.adversary(rows.embedding_BE, speaker_B, row_valid_B)
+            losses["adversary"], tallies["right"] = adversary.loss, adversary.right
+        weights = {name: 1.0 if name == "adversary" else getattr(config, name) for name in losses}
+        scaled, means, counts = _over_all_ranks(losses, tallies)
+        total = torch.stack([weights[name] * loss for name, loss in scaled.items()]).sum()
         report = {name: means[name] for name in losses}
-        report["total"] = torch.stack([getattr(config, name) * loss for name, loss in report.items()]).sum()
-        report["triplet_active"] = means["active"] / counts["triplet"].clamp(min=1)
+        report["total"] = torch.stack([weights[name] * loss for name, loss in report.items()]).sum()
+        report["triplet_active"] = counts["active"] / counts["triplet"].clamp(min=1)
+        if self.adversary is not None:
+            report["speaker_accuracy"] = counts["right"] / counts["adversary"].clamp(min=1)
         report["embedding_spread"] = _spread(keys)
         report["temperature"] = temperature.detach().squeeze()
         return total, report
@@ -139,21 +158,23 @@ def gather_rows(
 
 
 def _over_all_ranks(
-    losses: dict[str, RowLoss], active: Tensor
+    losses: dict[str, RowLoss], tallies: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-    """Return each loss scaled for this rank's backward, its global mean, and its global count; one collective.
+    """Return each loss scaled for this rank's backward, its global mean, and all global counts; one collective.
 
     A loss of several parts (families) is the mean over the parts that occur anywhere in the global batch.
     """
     totals = {name: loss.total.reshape(-1) for name, loss in losses.items()}
     local = [total.detach() for total in totals.values()] + [loss.counted.reshape(-1) for loss in losses.values()]
     dtype = totals["contrastive"].dtype
-    everywhere = all_reduce_sum(torch.cat([part.to(dtype) for part in [*local, active.reshape(1)]]))
-    *reduced, all_active = everywhere.split([len(part) for part in local] + [1])
-    sums, tallies = reduced[: len(losses)], reduced[len(losses) :]
+    local += [tally.reshape(1) for tally in tallies.values()]
+    everywhere = all_reduce_sum(torch.cat([part.to(dtype) for part in local]))
+    reduced = everywhere.split([len(part) for part in local])
+    sums, counted = reduced[: len(losses)], reduced[len(losses) : 2 * len(losses)]
 
-    scaled, means, counts = {}, {"active": all_active.squeeze(0)}, {}
-    for name, global_sum, tally in zip(losses, sums, tallies, strict=True):
+    scaled, means = {}, {}
+    counts = {name: tally.squeeze(0) for name, tally in zip(tallies, reduced[2 * len(losses) :], strict=True)}
+    for name, global_sum, tally in zip(losses, sums, counted, strict=True):
         parts = (tally > 0).sum().clamp(min=1)
         divisor = tally.clamp(min=1) * parts
         scaled[name] = (totals[name] * (world_size() / divisor)).sum()

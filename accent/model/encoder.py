@@ -96,13 +96,21 @@ class EnhancedAccentEncoder(nn.Module):
         self.register_buffer("family_D", torch.tensor(owner), persistent=False)
         self._widths = list(columns.values())
 
-    def forward(self, frames_BTD: Tensor, valid_BT: Tensor, voices: VoiceStatistics | None = None) -> EncoderOutput:
+    def forward(
+        self,
+        frames_BTD: Tensor,
+        valid_BT: Tensor,
+        voices: VoiceStatistics | None = None,
+        hidden_BT: Tensor | None = None,
+    ) -> EncoderOutput:
         """Encode a batch.
 
         Args:
             frames_BTD: all columns of the schema in physical units, NaN where undefined, anything in padding.
             valid_BT: true for real frames.
             voices: what is known of each row's speaker; needed, and read, if `config.normalisation` is `speaker`.
+            hidden_BT: true for frames that the network sees as undefined; what the reconstruction is compared with
+                still has them.  None hides nothing.
 
         Returns:
             Embedding, logits, reconstruction and what it is compared with.  A row without a real frame gives finite
@@ -115,14 +123,19 @@ class EnhancedAccentEncoder(nn.Module):
         target_BTD = all_values_BTD.index_select(-1, self.columns_D).detach()
         defined_BTD = all_defined_BTD.index_select(-1, self.columns_D)
 
+        seen_BTD = defined_BTD
+        if hidden_BT is not None:
+            seen_BTD = defined_BTD & ~hidden_BT.unsqueeze(-1)
         # The weights may have been cast to half precision as a whole; the statistics never are.
         values_BTD = target_BTD.to(self.fusion.logits_F.dtype)
+        if hidden_BT is not None:
+            values_BTD = values_BTD.masked_fill(hidden_BT.unsqueeze(-1), 0.0)
         streams = [
             encoder(values, defined, valid_BT)
             for encoder, values, defined in zip(
                 self.families.values(),
                 values_BTD.split(self._widths, dim=-1),
-                defined_BTD.split(self._widths, dim=-1),
+                seen_BTD.split(self._widths, dim=-1),
                 strict=True,
             )
         ]

@@ -23,16 +23,16 @@ from accent.errors import AccentError
 from accent.files import writable_folder, write_archive, write_text
 from accent.inference.embedder import load_model
 from accent.metrics import EmbedGroups, GroupOutput
-from accent.model.build import AccentEncoder
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.evaluation.measures import measure
+from launch.evaluation.unknown_accents import measure_unknown, unknownness_of
 from launch.extraction.compatibility import check_features
 from launch.extraction.extract import usable_device
-from launch.extraction.groups import embed_speech
+from launch.extraction.groups import EmbeddedSpeech, embed_speech
 from launch.extraction.recordings import Recordings
-from launch.reporting.figures import draw_confusion, draw_fusion, draw_space
+from launch.reporting.figures import draw_confusion, draw_fusion, draw_space, draw_unknown
 from launch.reporting.fold_tables import speakers_table
-from launch.reporting.tables import figures_table, groups_table
+from launch.reporting.tables import figures_table, groups_table, unknown_table
 from launch.run_config import RunConfig
 from launch.training.initial import trained_halves
 from shards.loading.loader import EvaluationLoader
@@ -53,8 +53,11 @@ class EvaluationResult:
 
     @property
     def table(self) -> Group:
-        """The figures, those of speakers, and the accuracies by sex and duration, for `rich` to print."""
-        return Group(figures_table(self.report), "", speakers_table(self.report), "", groups_table(self.report))
+        """The figures, those of speakers, the accuracies by sex and duration, and unknown accents, for `rich`."""
+        tables = [figures_table(self.report), speakers_table(self.report), groups_table(self.report)]
+        if self.report["unknown_accents"] is not None:
+            tables.append(unknown_table(self.report["unknown_accents"]))
+        return Group(*[part for table in tables for part in (table, "")][:-1])
 
 
 class Choice(NamedTuple):
@@ -66,6 +69,8 @@ class Choice(NamedTuple):
     """Speakers of the shard set who might have been tested, each with the reason."""
     other_corpus: bool
     """The shard set has no speaker of that part of the split."""
+    unknown: list[str]
+    """Of those left out, the speakers of accents that were never trained on."""
 
 
 def evaluate_run(
@@ -83,6 +88,7 @@ def evaluate_run(
         run: the run folder: `model/`, `split.json`, `config.yaml`.
         shards: the shard set to test on.  If it has no speaker of that part of the split it is taken for another
             corpus: every speaker in it is tested whose accent the model knows and whom the split does not name.
+            In either case, speakers of accents that the model was not trained on show whether those are noticed.
         split: which part of the run's split to test.  The validation speakers chose the model that was kept.
         output: where to write; `RUN/evaluation` if not given.
         training_shards: the shard set of the training speakers; if not given, `shards` if it has them, or else the
@@ -105,15 +111,33 @@ def evaluate_run(
     check_features(tested_set, feature_config)
     accents = list(model.config.accents)
 
-    names, left_out, other_corpus = choose_speakers(tested_set, parts, split, accents)
+    names, left_out, other_corpus, unknown_names = choose_speakers(tested_set, parts, split, accents)
     training_set = _training_set(run, tested_set, parts, training_shards)
     check_features(training_set, feature_config)
     writable_folder(folder)
     taught_prompts = sorted(set(training_set.prompts) - set(parts.held_out_prompts))
     tested_prompts = None if other_corpus else sorted(set(parts.held_out_prompts) & set(tested_set.prompts)) or None
     half_S = _halves(run, training_set) if isinstance(model, PhoneticEncoder) else None
-    training, _ = _recordings(model, training_set, parts.train, taught_prompts, device, "training speakers", half_S)
-    tested, embed_groups = _recordings(model, tested_set, names, tested_prompts, device, "unseen speakers")
+    taught = EvaluationLoader(training_set, parts.train, prompts=taught_prompts)
+    taught_speech = embed_speech(model, taught, device, half_S, "training speakers")
+    training, _ = _recordings(accents, taught, taught_speech)
+    judged = EvaluationLoader(tested_set, names, prompts=tested_prompts)
+    judged_speech = embed_speech(model, judged, device, None, "unseen speakers")
+    tested, embed_groups = _recordings(accents, judged, judged_speech)
+    unknown = None
+    if unknown_names:
+        strangers = EvaluationLoader(tested_set, unknown_names)
+        stranger_speech = embed_speech(model, strangers, device, None, "unknown accents")
+        fitted = {"training": unknownness_of(taught_speech)}
+        chosen_by = sorted(set(parts.validation) & set(training_set.speakers) - set(names))
+        if chosen_by:
+            watched = EvaluationLoader(training_set, chosen_by, prompts=taught_prompts)
+            watched_speech = embed_speech(model, watched, device, half_S, "validation speakers")
+            fitted["validation"] = unknownness_of(watched_speech)
+        unknown = {
+            "accents": sorted({one.accent for one in tested_set.manifest.speakers if one.name in unknown_names}),
+            **measure_unknown(fitted, unknownness_of(judged_speech), unknownness_of(stranger_speech), seed),
+        }
 
     who = f"{len(names)} unseen speakers" + (" of another corpus" if other_corpus else f" ({split})")
     report = {
@@ -129,15 +153,18 @@ def evaluate_run(
         "left_out": left_out,
         "fusion_weights": model.fusion_weights(),
         **measure(training, tested, accents, seed, embed_groups),
+        "unknown_accents": unknown,
     }
     _write_embeddings(folder / "embeddings.npz", training, tested, accents)
-    pictures = (
+    pictures = [
         draw_space(folder / "embedding_space.png", training, tested, accents, seed),
         draw_confusion(folder / "confusion.png", report, accents),
         draw_fusion(folder / "fusion.png", report["fusion_weights"]),
-    )
+    ]
+    if unknown is not None:
+        pictures.append(draw_unknown(folder / "unknown_accents.png", unknown))
     write_text(folder / "evaluation.json", json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    return EvaluationResult(folder, report, pictures)
+    return EvaluationResult(folder, report, tuple(pictures))
 
 
 def choose_speakers(
@@ -160,14 +187,15 @@ def choose_speakers(
     wanted = set(getattr(parts, split))
     other_corpus = not wanted & set(shard_set.speakers)
     named = {name: part for part in ("train", "validation", "test") for name in getattr(parts, part)}
-    tested, left_out = [], []
+    tested, left_out, unknown = [], [], []
     for speaker in shard_set.manifest.speakers:
-        if not other_corpus and speaker.name not in wanted:
-            continue
-        if other_corpus and speaker.name in named:
-            reason = f"in the run's split ({named[speaker.name]})"
-        elif speaker.accent not in accents:
+        if speaker.accent not in accents and named.get(speaker.name, "test") == "test":
             reason = f"accent '{speaker.accent}' is unknown to the model"
+            unknown.append(speaker.name)
+        elif not other_corpus and speaker.name not in wanted:
+            continue
+        elif other_corpus and speaker.name in named:
+            reason = f"in the run's split ({named[speaker.name]})"
         else:
             tested.append(speaker.name)
             continue
@@ -175,7 +203,7 @@ def choose_speakers(
     if not tested:
         why = "; ".join(sorted({one["reason"] for one in left_out}))
         raise AccentError(f"{shard_set.place}: no speaker that the model never saw ({why}); name another shard set")
-    return Choice(tested, left_out, other_corpus)
+    return Choice(tested, left_out, other_corpus, unknown)
 
 
 def _training_set(run: Path, tested_set: ShardSet, parts: Split, given: Path | None) -> ShardSet:
@@ -188,18 +216,12 @@ def _training_set(run: Path, tested_set: ShardSet, parts: Split, given: Path | N
 
 
 def _recordings(
-    model: AccentEncoder,
-    shard_set: ShardSet,
-    speakers: Sequence[str],
-    prompts: Sequence[str] | None,
-    device: torch.device | str,
-    description: str,
-    half_S: torch.Tensor | None = None,
+    accents: Sequence[str], loader: EvaluationLoader, speech: EmbeddedSpeech
 ) -> tuple[Recordings, EmbedGroups]:
-    """Embed the speakers' utterances and put beside them what the shard set knows of each; and embed groups of rows."""
-    loader = EvaluationLoader(shard_set, speakers, prompts=prompts)
-    found, embed_samples = embed_speech(model, loader, device, half_S, description)
-    position = {name: number for number, name in enumerate(model.config.accents)}
+    """Put beside embedded utterances what the shard set knows of each; and embed groups of rows."""
+    found, embed_samples = speech
+    shard_set = loader.shard_set
+    position = {name: number for number, name in enumerate(accents)}
     unknown = sorted({loader.accents[label] for label in np.unique(found.accent_N)} - set(position))
     if unknown:
         raise AccentError(f"{shard_set.place}: accents the model was not trained for: {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: the embedding space, confusion matrices, fusion weights.
+"""Pictures of an evaluation: the embedding space, confusion matrices, fusion weights, unknown accents.
 
 Matplotlib is used through its objects, without pyplot's global state.  Shapes: N recordings, E embedding, A accents.
 Cost: t-SNE of 1,500 recordings takes about 15 s on one core.
@@ -122,6 +122,34 @@ def draw_fusion(path: Path, weights: Mapping[str, float]) -> Path:
     axes.axvline(1 / len(names), color="black", linestyle="--", linewidth=1)
     axes.set_title(f"Fusion weights of {len(names)} feature families (dashed: equal weights)")
     axes.set_xlabel("share of the fused stream")
+    axes.spines[["top", "right"]].set_visible(False)
+    return _write(figure, path)
+
+
+@_PLAIN_TEXT
+def draw_unknown(path: Path, section: Mapping[str, Any]) -> Path:
+    """Draw the ROC of noticing accents never trained on, and where the threshold lies.
+
+    Args:
+        path: the PNG to write.
+        section: what `launch.evaluation.unknown_accents.measure_unknown` returns, with "accents".
+
+    Returns:
+        The path.
+    """
+    figure = Figure(figsize=(5.5, 5.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1)
+    for number, unit in enumerate(("recordings", "speakers")):
+        found = section[unit]
+        label = f"{unit}, area {found['auroc']['value']:.3f}"
+        axes.plot(found["false_unknown_curve"], found["detected_curve"], color=PALETTE[number], label=label)
+        for mark, rates in zip(MARKERS, found["thresholds"].values(), strict=False):
+            axes.plot(rates["false_unknown"], rates["detected"], color=PALETTE[number], marker=mark)
+    axes.set_title("Unknown accents (o: threshold of the training speakers, ^: of the validation speakers)", fontsize=9)
+    axes.set_xlabel("known accents called unknown")
+    axes.set_ylabel("unknown accents noticed")
+    axes.legend(loc="lower right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return _write(figure, path)
 

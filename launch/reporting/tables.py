@@ -79,6 +79,28 @@ def groups_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def unknown_table(section: Mapping[str, Any]) -> Table:
+    """Return how well accents never trained on are noticed: a row for recordings and for speakers, and each threshold.
+
+    Args:
+        section: what `launch.evaluation.unknown_accents.measure_unknown` returns, with "accents".
+    """
+    table = Table(title=f"unknown accents: {', '.join(section['accents'])}", title_justify="left", **_NARROW)
+    table.add_column("judged by", no_wrap=True)
+    table.add_column("fitted on", no_wrap=True)
+    for column in ("area under ROC", "95 % interval", "threshold", "known called unknown", "unknown noticed"):
+        table.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
+    for unit in ("recordings", "speakers"):
+        found = section[unit]
+        value, interval, _, _ = _cells(found["auroc"])
+        for group, rates in found["thresholds"].items():
+            shown = (_number(rates[name]) for name in ("threshold", "false_unknown", "detected"))
+            table.add_row(unit, group, value, interval, *shown)
+    table.caption = "a threshold calls at most 5 % of the speakers it is fitted on unknown"
+    table.caption_justify = "left"
+    return table
+
+
 def _cells(figure: Mapping[str, Any]) -> list[str]:
     interval = figure["interval"]
     return [

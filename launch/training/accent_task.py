@@ -10,6 +10,7 @@ import torch
 
 from accent.errors import AccentError
 from accent.losses.objective import AccentObjective
+from accent.losses.speaker_adversary import AdversaryLoss
 from accent.model.build import AccentEncoder
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.measure import choose_utterances, measure_embedding
@@ -21,8 +22,9 @@ from launch.runtime.agreement import Runtime
 from launch.training.module import TrainingModule
 from launch.training.phone_task import local_only
 from launch.training.phonetic_module import PhoneticTrainingModule
+from launch.training.prepare_batch import augmentation_note, perturb, with_progress
 from launch.training.step_timer import StepTimer
-from launch.training.task import Task
+from launch.training.task import Task, unchanged
 from launch.training.validation import SELECTION, validate
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
@@ -49,7 +51,8 @@ def accent_task(
         AccentError: an option that does not go with the branch `phones`.
     """
     clock = StepTimer(runtime.device)
-    objective = AccentObjective(training.losses, encoder.config.accent_scale)
+    adversary = _adversary(encoder, train_loader, training) if training.losses.adversary else None
+    objective = AccentObjective(training.losses, encoder.config.accent_scale, adversary)
     voices = voices_for(encoder, train_loader.shard_set, runtime.device)
 
     def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> dict[str, float]:
@@ -59,7 +62,8 @@ def accent_task(
         frame_module = TrainingModule(
             encoder, objective, voices, training.chunk_rows, training.compile, runtime.precision, clock
         )
-        return Task(encoder, frame_module, measure, SELECTION, encoder.config.ordered_families, clock)
+        prepare = with_progress(perturb(training, runtime, clock), objective)
+        return Task(encoder, frame_module, measure, SELECTION, encoder.config.ordered_families, clock, prepare)
 
     if training.chunk_rows is not None or training.compile:
         raise AccentError("model.branch=phones encodes sums, which are small: leave out chunk_rows and compile")
@@ -73,7 +77,35 @@ def accent_task(
     phonetic_module = PhoneticTrainingModule(
         encoder, objective, voices, store, np.array(train_loader.shard_set.index["frames"]), half_S, clock
     )
-    return Task(encoder, phonetic_module, measure, SELECTION, tuple(encoder.fusion_weights()), clock)
+    return Task(
+        encoder,
+        phonetic_module,
+        measure,
+        SELECTION,
+        tuple(encoder.fusion_weights()),
+        clock,
+        with_progress(unchanged, objective),
+        augmentation_note(training.augmentation),
+    )
+
+
+def _adversary(encoder: AccentEncoder, train_loader: TrainingBatches, training: TrainingConfig) -> AdversaryLoss:
+    """Return a fresh speaker head for the training speakers; the same on every process.
+
+    Raises:
+        AccentError: no accent has two training speakers.
+    """
+    shard_set = train_loader.shard_set
+    accent_of_name = {entry.name: entry.accent for entry in shard_set.manifest.speakers}
+    accents = {name: number for number, name in enumerate(shard_set.accents)}
+    positions = shard_set.speaker_positions(train_loader.speakers)
+    accent_of = {position: accents[accent_of_name[shard_set.speakers[position]]] for position in positions}
+    with torch.random.fork_rng():
+        torch.manual_seed(training.seed)
+        try:
+            return AdversaryLoss(encoder.config.embedding_dim, accent_of, training.losses.adversary)
+        except ValueError as error:
+            raise AccentError(f"losses.adversary: {error}; give 0, or more speakers") from error
 
 
 def _measure(

@@ -17,18 +17,24 @@ from torch import Tensor, nn
 from torchaudio.functional import edit_distance
 
 from accent.errors import AccentError
+from accent.losses.pairs import RowLoss
+from accent.losses.phone_ctc import phone_ctc
 from accent.losses.phone_objective import PhoneObjective
 from accent.model.normalisation import Normalisation, VoiceStatistics
 from accent.model.phonetic.chain import measure_chain
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.inventory import SILENCE_NUMBER, STATES_PER_UNIT, Inventory, build_inventory, segments
+from accent.model.phonetic.phone_head import PhoneLogits
 from accent.model.phonetic.recogniser import BOTH, HALVES, PhoneRecogniser
 from launch.extraction.speaker_statistics import voices_for
+from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision, autocast
 from launch.training.module import TrainingOutput
+from launch.training.prepare_batch import perturb
 from launch.training.step_timer import StepTimer
 from launch.training.task import Task
+from launch.training.transcripts import Transcript, read_transcripts, whole_rows
 from launch.training.validation import agreed_batches
 from shards.loading.batch import Batch
 from shards.loading.loader import TrainingLoader
@@ -111,6 +117,8 @@ class PhoneTrainingModule(nn.Module):
         half_S: which half each speaker is of; each head sees the rows of its own half alone.
         precision: arithmetic of the heads.
         clock: told of the parts `forward` and `loss`.
+        ctc: weight of the CTC loss.
+        transcripts: of utterances without an alignment, by sample number; None leaves them out.
     """
 
     def __init__(
@@ -121,9 +129,12 @@ class PhoneTrainingModule(nn.Module):
         half_S: Tensor,
         precision: Precision,
         clock: StepTimer,
+        ctc: float = 0.0,
+        transcripts: dict[int, Transcript] | None = None,
     ) -> None:
         super().__init__()
-        self.recogniser, self.objective = recogniser, PhoneObjective()
+        self.recogniser, self.objective = recogniser, PhoneObjective(ctc)
+        self._transcripts = transcripts
         self.precision, self.clock = precision, clock
         # In a tuple, so that they are no part of the module: nothing of them is trained or saved here.
         self._still = (normalisation, voices, half_S)
@@ -137,7 +148,8 @@ class PhoneTrainingModule(nn.Module):
                 values_BTD, _ = normalisation(batch.frames_BTD, batch.valid_BT, of_rows)
             state_BT = crop_states(self.recogniser.inventory, batch)
             half_B = torch.where(batch.row_valid_B, half_S[batch.speaker_B], BOTH)
-            by_head = []
+            labels_of = None if self._transcripts is None else whole_rows(self._transcripts, batch)
+            by_head, ctc_by_head = [], []
             with autocast(self.precision, batch.frames_BTD.device):
                 for half in range(HALVES):
                     own = (half_B == half).nonzero().squeeze(1)
@@ -145,15 +157,28 @@ class PhoneTrainingModule(nn.Module):
                     rows = own if len(own) else own.new_zeros(1)
                     logits = self.recogniser.logits(half, values_BTD[rows], batch.valid_BT[rows])
                     by_head.append((logits, state_BT[rows] if len(own) else torch.full_like(state_BT[rows], -1)))
+                    if labels_of is not None:
+                        ctc_by_head.append(self._ctc(logits, own.tolist(), labels_of, batch.valid_BT.sum(1)))
         with self.clock.part("loss"):
-            loss, losses = self.objective(by_head, self.recogniser.phone_S[::STATES_PER_UNIT])
+            phone_U = self.recogniser.phone_S[::STATES_PER_UNIT]
+            loss, losses = self.objective(by_head, phone_U, None if labels_of is None else ctc_by_head)
         return TrainingOutput(loss, losses, torch.zeros(0))
+
+    def _ctc(self, logits: PhoneLogits, own: list[int], labels_of: dict[int, Tensor], frames_B: Tensor) -> RowLoss:
+        """Return the CTC loss of a head over those of its rows that have labels; its logits are of its rows."""
+        places = [place for place, row in enumerate(own) if row in labels_of]
+        labels = [labels_of[own[place]].to(frames_B.device) for place in places]
+        picked = PhoneLogits(*(part[places] for part in logits))
+        frames_b = frames_B[[own[place] for place in places]]
+        prior_P = self.recogniser.by_phone(self.recogniser.prior_S)
+        return phone_ctc(picked, frames_b, labels, self.recogniser.phone_S[::STATES_PER_UNIT], prior_P)
 
 
 def phone_task(
     encoder: PhoneticEncoder,
     train_loader: TrainingLoader,
     alignments: Sequence[tuple[int, np.ndarray]],
+    training: TrainingConfig,
     runtime: Runtime,
 ) -> Task:
     """Return the task.
@@ -162,6 +187,7 @@ def phone_task(
         encoder: its units are those of the alignments, its normalisation is set.
         train_loader: the training batches.
         alignments: of the training utterances, for the chain.
+        training: seed, perturbations of the crops, weight of CTC.
         runtime: the processes.
     """
     clock = StepTimer(runtime.device)
@@ -170,12 +196,24 @@ def phone_task(
     shard_set = train_loader.shard_set
     half_S = deal_halves(shard_set, train_loader.speakers).to(runtime.device)
     voices = voices_for(encoder, shard_set, runtime.device)
-    module = PhoneTrainingModule(encoder.recogniser, encoder.normalisation, voices, half_S, runtime.precision, clock)
+    weight = training.losses.ctc
+    transcripts = read_transcripts(train_loader, encoder.recogniser.inventory) if weight else None
+    module = PhoneTrainingModule(
+        encoder.recogniser,
+        encoder.normalisation,
+        voices,
+        half_S,
+        runtime.precision,
+        clock,
+        weight,
+        None if transcripts is None else transcripts.by_sample,
+    )
 
     def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> dict[str, float]:
         return validate_phones(encoder, loader, processes, signal_number)
 
-    return Task(encoder, module, measure, SELECTION, (), clock)
+    notes = [] if transcripts is None else [transcripts.note]
+    return Task(encoder, module, measure, SELECTION, (), clock, perturb(training, runtime, clock), notes)
 
 
 def crop_states(inventory: Inventory, batch: Batch) -> Tensor:

@@ -30,6 +30,7 @@ from launch.training.batch_checks import check_batches
 from launch.training.identity import shard_set_fingerprint
 from launch.training.initial import begin_with
 from launch.training.phone_task import find_units, local_only, phone_task, read_alignments
+from launch.training.reconstruction_task import reconstruction_task
 from launch.training.run_folder import one_training, prepare_run_folder, resolve
 from launch.training.task import Task
 from launch.training.trainer import Trainer
@@ -155,7 +156,8 @@ def train_phone_heads(
         Interrupted: Ctrl-C or SIGTERM; the state was saved.
     """
     set_normalisation(encoder, train_loader)
-    task = phone_task(encoder, train_loader, alignments, runtime)
+    with raise_on_all_ranks(runtime):
+        task = phone_task(encoder, train_loader, alignments, training, runtime)
     return _fit(task, train_loader, val_loader, training, run, resume, runtime, [])
 
 
@@ -185,7 +187,7 @@ def _fit(
     if runtime.is_main:
         parameters = sum(parameter.numel() for parameter in task.module.parameters() if parameter.requires_grad)
         start = describe(runtime, training, train_loader.global_batch // runtime.world_size, parameters)
-        print(start, *warnings, sep="\n", flush=True)
+        print(start, *warnings, *task.notes, sep="\n", flush=True)
     progress = trainer.run(resume)
     task.encoder.eval()
     return TrainingResult(progress.step, progress.best, progress.best_step, tuple(progress.history), folder)
@@ -240,6 +242,16 @@ def train_run(config: RunConfig, runtime: Runtime | None = None) -> TrainingResu
             torch.manual_seed(config.seed)
             heads = PhoneticEncoder(dataclasses.replace(model_config, units=find_units(alignments)))
             return train_phone_heads(heads, train_loader, val_loader, alignments, config, run, config.resume, runtime)
+        if config.objective == "reconstruction":
+            torch.manual_seed(config.seed)
+            with raise_on_all_ranks(runtime):
+                if config.init is None:
+                    model = build_encoder(model_config)
+                else:
+                    model, _ = begin_with(Path(config.init), "frames", shards.shard_set)
+                set_normalisation(model, train_loader)
+                task = reconstruction_task(model, train_loader, config, config.pretraining, runtime)
+            return _fit(task, train_loader, val_loader, config, run, config.resume, runtime, [])
         half_S = None
         if config.init is not None or config.model.branch == "phones":
             init = Path(config.init) if config.init is not None else _phones_first(config, runtime)

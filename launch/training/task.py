@@ -5,16 +5,36 @@ The trainer knows steps, checkpoints and signals; a task knows what is learned. 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import nn
 
 from accent.model.build import AccentEncoder
 from launch.runtime.agreement import Runtime
 from launch.training.step_timer import StepTimer
+from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches
 
 Validate = Callable[[EvaluationBatches, Runtime, Callable[[], int]], dict[str, float]]
 """Loader, processes, and what tells a signal that came -> metrics, the same on every process."""
+
+
+class Position(NamedTuple):
+    """Where a run is when a batch comes; the same on every process."""
+
+    batch: int
+    """Number of the global batch, from 0; each of those accumulated into a step has its own."""
+    progress: float
+    """Share of the steps that are done, 0 up to 1."""
+
+
+Prepare = Callable[[Batch, Position], Batch]
+"""Batch of this process, on the device, and position -> the batch that the module sees."""
+
+
+def unchanged(batch: Batch, _: Position) -> Batch:
+    """Return a batch as it came."""
+    return batch
 
 
 @dataclass(frozen=True)
@@ -33,3 +53,7 @@ class Task:
     """Names of `TrainingOutput.fusion_weights_F`."""
     clock: StepTimer
     """Told of the parts of a step."""
+    prepare: Prepare = unchanged
+    """What happens to a batch before each forward pass: perturbation, and whatever depends on the position."""
+    notes: Sequence[str] = ()
+    """Lines for the start of the run."""

@@ -33,7 +33,7 @@ from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
 from launch.training.monitor import Monitor, StepReport
 from launch.training.optimizer import learning_rate
-from launch.training.task import Task
+from launch.training.task import Position, Task
 from launch.training.validation import StoppedWhileValidating
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
@@ -187,6 +187,7 @@ class Trainer:
             torch.manual_seed(
                 step_seed(training.seed, step * training.gradient_accumulation_steps + part, runtime.rank)
             )
+            batch = self.task.prepare(batch, self._position(part))
             output = self.engine.accumulate(batch, last=part == training.gradient_accumulation_steps - 1)
             monitor.batch(output.losses)
             # Fetched now, while a GPU is still busy, and so that a process that cannot read tells it in this step's
@@ -219,6 +220,11 @@ class Trainer:
         if agreed.signal_number:
             self._leave(agreed.signal_number, monitor)
         return fetched
+
+    def _position(self, part: int) -> Position:
+        """Return where the run is at one of the batches of the next step."""
+        step = self.progress.step
+        return Position(step * self.training.gradient_accumulation_steps + part, step / self.total_steps)
 
     def _after_step(self, monitor: Monitor, stop: StopRequest) -> None:
         validated = self._validation_is_due()

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from accent.audio.prepare import AudioConfig, load_speech
 from accent.errors import AccentError
+from accent.features.phones import has_phones
 from accent.files import writable_folder
 from accent.grid import SAMPLE_RATE
 from shards.alignment.aligner import Aligner
@@ -147,6 +148,8 @@ def _align(utterance: Utterance, out: Path, dictionary: Path | None) -> _Fault |
     """Write the TextGrid of one utterance, or return why there is none; what a worker process does."""
     if utterance.text is None:
         return _Fault("no transcript")
+    if not has_phones(utterance.language):
+        return _Fault(f"its language is '{utterance.language}', and the dictionary is English")
     aligner = _aligner(dictionary)
     words, unknown = find_words(utterance.text, aligner.knows)
     if not words:

@@ -64,6 +64,10 @@ class Aligner:
         # The model's fillers, <sil> and [NOISE], are in its dictionary too.
         return not word.startswith(_FILLERS) and self._decoder.lookup_word(word) is not None
 
+    def pronunciation(self, word: str) -> list[str]:
+        """Return the phones, in ARPAbet without stress, of the dictionary's first pronunciation of a known word."""
+        return str(self._decoder.lookup_word(word)).split()
+
     def align(self, samples_N: np.ndarray, words: Sequence[str]) -> Alignment:
         """Find the words and their phones in a recording.
 

@@ -56,6 +56,11 @@ class Utterance:
     extra: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Whatever else the corpus says about the speaker or the utterance."""
 
+    @property
+    def language(self) -> str | None:
+        """The language that is spoken, where the corpus says it in a column `language` (or `locale`)."""
+        return self.extra.get("language")
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -1,9 +1,9 @@
 """Any corpus through a table file: one row an utterance, as TSV, CSV or JSON lines.
 
 Columns: path, speaker, accent; and where there are any, utterance (or key: its name; else the file's, with its
-folders where a speaker's files repeat), prompt, text, textgrid, sex (or gender), split; every other column goes along
-with the utterance.  Paths are relative to the table's folder.  Cost: about 80 microseconds a row; the
-transcripts are in the table, and no sound is opened.
+folders where a speaker's files repeat), prompt, text, textgrid, sex (or gender), split, and language (or locale: speech
+of other languages than English gets no phones); every other column goes along with the utterance.  Paths are relative
+to the table's folder.  Cost: about 80 microseconds a row; the transcripts are in the table, and no sound is opened.
 """
 
 import os

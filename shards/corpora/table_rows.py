@@ -15,7 +15,7 @@ from shards.corpora.names import composed, escaped, is_utf8
 
 FORMATS = (".tsv", ".csv", ".jsonl")
 
-_SYNONYMS = {"gender": "sex", "key": "utterance"}
+_SYNONYMS = {"gender": "sex", "key": "utterance", "locale": "language"}
 """Column names that other corpora use for ours."""
 
 _SEXES = {

@@ -17,6 +17,7 @@ from accent.audio.prepare import Speech, load_speech
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import Features, extract, prepare_backend
+from accent.features.phones import has_phones
 from accent.features.schema import N_COLUMNS
 from accent.features.textgrid import Alignment, read_alignment
 from accent.grid import FRAMES_PER_SECOND, SAMPLE_RATE
@@ -78,7 +79,7 @@ def encode(utterance: Utterance, root: Path, config: FeatureConfig) -> Encoded |
 
 def _encode(utterance: Utterance, root: Path, config: FeatureConfig) -> Encoded:
     speech = load_speech(utterance.path, config.audio)
-    alignment, about_phones = _alignment(utterance.textgrid, root)
+    alignment, about_phones = _alignment(utterance, root)
     intervals = None if alignment is None else alignment.intervals
     features = extract(speech, config, intervals=intervals, sex=utterance.sex)
     stored_TD = store_frames(features.frames_TD)
@@ -95,15 +96,17 @@ def _encode(utterance: Utterance, root: Path, config: FeatureConfig) -> Encoded:
     )
 
 
-def _alignment(textgrid: Path | None, root: Path) -> tuple[Alignment | None, dict[str, Any]]:
+def _alignment(utterance: Utterance, root: Path) -> tuple[Alignment | None, dict[str, Any]]:
     """Return the phones, and what a sample's metadata say of them where something is unusual.
 
-    A TextGrid that cannot be read costs the phones alone.
+    A TextGrid that cannot be read, or is of a language without phones here, costs the phones alone.
     """
-    if textgrid is None:
+    if utterance.textgrid is None:
         return None, {}
+    if not has_phones(utterance.language):
+        return None, {"phones_fault": f"its language is '{utterance.language}', and the phones are those of English"}
     try:
-        alignment = read_alignment(textgrid)
+        alignment = read_alignment(utterance.textgrid)
     except AccentError as error:
         return None, {"phones_fault": without_root(str(error), root)}
     return alignment, {"unknown_phones": alignment.unknown} if alignment.unknown else {}

@@ -9,7 +9,7 @@ from accent.errors import AccentError
 from launch.run_config import PACKAGED, RunConfig, find_config, write_config
 from launch.training.identity import resumable_keys, what_differs
 
-RUNS = ("demo", "saa", "l2arctic", "l2arctic_hindi_spanish")
+RUNS = ("demo", "saa", "saa8k", "l2arctic", "l2arctic_hindi_spanish", "pretrain")
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -60,6 +60,11 @@ def test_accelerate_reads_its_configurations(name, processes):
         ("processes=0", "processes: 0 is below 1"),
         ("mixed_precision=fp8", "mixed_precision"),
         ("device=gpu", "device"),
+        ("losses.ctc=1", "losses.ctc: needs model.branch=phones"),
+        ("losses.adversary=-1", "adversary: -1.0 given; a weight is 0 or more"),
+        ("augmentation.tempo=0.9", "tempo: 0.9 is not between 0 (off) and 0.5"),
+        ("pretraining.hidden_share=1", "hidden_share: 1.0 is not between 0 and 1"),
+        ("objective=words", "objective"),
         ("model.preset=huge", "preset: 'huge' is not one of tiny, base, large"),
     ],
 )

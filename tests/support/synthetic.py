@@ -5,7 +5,7 @@ Every frame is noise around a mean that depends on its accent (the same directio
 caught learning the speaker.  F0, formants and voice quality are NaN on whole stretches, as in real speech.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +32,12 @@ def make_shard_set(
     seed: int = 0,
     accent_strength: float = 1.0,
     speaker_strength: float = 0.5,
-    phones: bool = False,
+    phones: bool | Collection[str] = False,
     phone_frames: int = 1,
     samples_per_shard: int = 64,
     utterances_of: Mapping[str, int] | None = None,
+    text: str | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> ShardSet:
     """Write a shard set of random features.
 
@@ -49,10 +51,12 @@ def make_shard_set(
         seed: same seed, same bytes.
         accent_strength: distance of the accents in standard deviations of the noise, for each column.
         speaker_strength: the same for the speakers of an accent.
-        phones: store random phone ids too.
+        phones: store random phone ids too, of all speakers or of those named.
         phone_frames: how long each of them lasts.
         samples_per_shard: as in featurizing.
         utterances_of: another number of utterances for some speakers.
+        text: transcript of every utterance.
+        extra: what else a corpus says of every utterance.
 
     Returns:
         The opened shard set; keys are SPEAKER-uNNNN, prompts are pNNNN; a speaker is female where its position in its
@@ -83,7 +87,7 @@ def make_shard_set(
             n_frames = int(rng.integers(lengths[0], lengths[1] + 1))
             frames_TD = store_frames(_frames(rng, n_frames, centre_D, scale_D, mean_D, prompt))
             phones_T = None
-            if phones:
+            if phones is True or (phones and labels.speaker in phones):
                 said = rng.integers(0, len(SYNTHETIC_PHONES), -(-n_frames // phone_frames))
                 phones_T = np.repeat(said, phone_frames)[:n_frames].astype(np.int16)
             metadata = {
@@ -93,7 +97,8 @@ def make_shard_set(
                 "corpus": labels.corpus,
                 "sex": labels.sex,
                 "prompt": labels.prompt,
-                "text": None,
+                "text": text,
+                "extra": dict(extra or {}),
                 "duration": n_frames / FRAMES_PER_SECOND,
                 "utterance": {},
             }

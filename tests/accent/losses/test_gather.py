@@ -24,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from accent.features.schema import N_COLUMNS
 from accent.losses import AccentObjective, LossConfig, RowOutputs, gather, join_rows, row_outputs
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
+from accent.losses.speaker_adversary import AdversaryLoss
 from accent.model import EnhancedAccentEncoder, ModelConfig
 
 ROWS, FRAMES = 8, 14
@@ -40,6 +41,8 @@ SCENARIOS: dict[str, tuple[list[int], list[int], list[int]]] = {
     "one accent only": ([0] * 8, [0, 1, 2, 3, 0, 1, 2, 3], [1] * 8),
     "no valid row anywhere": ([0] * 8, [0] * 8, [0] * 8),
 }
+TRAINING_SPEAKERS = {0: 0, 1: 0, 2: 1, 3: 1, 5: 2}
+"""Accent of each; speaker 4 does not train, and the third accent has one speaker."""
 PROMPTS = [0, 0, 1, 1, 0, 1, 0, 1]
 
 # A tile of 8 is all keys at once, one of 1 is one anchor at a time on any number of ranks.
@@ -53,6 +56,7 @@ VARIANTS: dict[str, LossConfig] = {
     "batch-hard, circle, same prompt, a fixed temperature": LossConfig(
         head="circle", same_prompt=True, learn_temperature=False, tile=3
     ),
+    "batch-hard, softmax, a speaker head": LossConfig(adversary=0.7),
 }
 PLAIN = "batch-hard, softmax"
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
@@ -74,7 +78,11 @@ class Trained(nn.Module):
             hidden=8, blocks=1, layers=1, heads=2, embedding_dim=6, accents=("a", "b", "c"), dropout=0.0
         )
         self.encoder = EnhancedAccentEncoder(config)
-        self.objective = AccentObjective(VARIANTS[variant], config.accent_scale)
+        adversary = None
+        if VARIANTS[variant].adversary:
+            adversary = AdversaryLoss(config.embedding_dim, TRAINING_SPEAKERS, VARIANTS[variant].adversary)
+            adversary.progress = 0.3
+        self.objective = AccentObjective(VARIANTS[variant], config.accent_scale, adversary)
         self.chunk = chunk
         self.to(dtype)
 

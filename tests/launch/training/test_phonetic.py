@@ -11,11 +11,13 @@ from accent.errors import AccentError
 from accent.inference.embedder import load_model
 from accent.model.phonetic.recogniser import BOTH
 from launch.run_config import RunConfig, write_config
-from launch.training.phone_task import deal_halves
+from launch.training.phone_task import crop_states, deal_halves
 from launch.training.run import train_run
+from shards.loading.config import BatchConfig
+from shards.loading.loader import TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from tests.support.ranks import Ranks
-from tests.support.small_runs import assert_same_weights, last_weights, small_shards
+from tests.support.small_runs import ACCENTS, assert_same_weights, last_weights, small_shards
 from tests.support.synthetic import make_shard_set
 
 SMALL = {
@@ -115,6 +117,24 @@ def test_phone_heads_take_any_embedding(phonetic_shards, trained, tmp_path):
     model, _ = load_model(tmp_path / "run")
     assert tuple(model.fusion_weights()) == ("spectrum", "duration")
     assert model.config.embedding_dim == 4
+
+
+def test_speech_without_phones_gives_no_label_and_takes_none_away(tmp_path):
+    aligned = [f"{accent[0]}{number}" for accent in ACCENTS for number in (0, 1)]
+    shards = small_shards(tmp_path / "shards", phones=aligned, phone_frames=6, lengths=(50, 80)).root
+    shard_set = ShardSet.open(shards)
+    words = ("objective=phones", "split.test_speakers=1", "split.validation_speakers=1", "checkpoints.every_steps=1")
+    train_run(configured(tmp_path / "run", shards, *words, "epochs=1", "validate_every_epochs=1"))
+    heads, _ = load_model(tmp_path / "run")
+    loader = TrainingLoader(shard_set, config=BatchConfig(utterances_per_speaker=2, crop_frames=60))
+    seen = set()
+    for batch in loader.steps(0, 4):
+        state_BT = crop_states(heads.recogniser.inventory, batch)
+        for row in range(len(batch.sample_B)):
+            speaker = shard_set.speakers[int(batch.speaker_B[row])]
+            assert bool((state_BT[row] >= 0).any()) == (speaker in aligned)
+            seen.add(speaker in aligned)
+    assert seen == {True, False}
 
 
 def test_shards_without_alignments_are_told_what_to_do(tmp_path):

@@ -62,6 +62,14 @@ def test_the_same_files_whatever_the_workers_and_the_interruptions(good, tmp_pat
     assert sorted(contents(one)) == [f"{speaker}/textgrid/a{n}.TextGrid" for speaker in ("F1", "M1") for n in range(3)]
 
 
+def test_speech_of_another_language_is_refused_by_name(corpus, tmp_path):
+    (corpus / "speakers.tsv").write_text("speaker\taccent\tlanguage\nF1\tX\ten-US\nM1\tX\tde\n")
+    result = align_corpus(corpus, tmp_path / "out", workers=1)
+    assert result.aligned == 3
+    assert {one.reason for one in result.refused} == {"its language is 'de', and the dictionary is English"}
+    assert {one.path.split("/")[0] for one in result.refused} == {"M1"} and len(result.refused) == 3
+
+
 def test_what_cannot_be_aligned_is_refused_by_name_and_the_rest_is_done(corpus, tmp_path):
     (corpus / "F1/transcript/a0.txt").unlink()
     (corpus / "F1/transcript/a1.txt").write_text("Ask her to bring 42 zyzzyvax, zyzzyvax.")

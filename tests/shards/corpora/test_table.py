@@ -48,6 +48,14 @@ def facts(corpus: Corpus) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.parametrize("column", ["language", "locale"])
+def test_a_row_may_say_its_language(folder: Path, column: str) -> None:
+    rows = [{**row, column: language} for row, language in zip(ROWS, ("en", "de", ""), strict=True)]
+    corpus = open_corpus(write(folder / "clips.tsv", rows))
+    assert [one.language for one in corpus.utterances] == ["en", "de", None]
+    assert corpus.utterances[1].extra["language"] == "de"
+
+
 def test_the_three_formats_hold_the_same_corpus(folder: Path) -> None:
     corpora = [open_corpus(write(folder / f"clips{suffix}", ROWS)) for suffix in (".tsv", ".csv", ".jsonl")]
     assert facts(corpora[0]) == facts(corpora[1]) == facts(corpora[2])
