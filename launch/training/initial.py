@@ -6,12 +6,12 @@ Shapes: S speakers of the shard set.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 from torch import Tensor
 
 from accent.errors import AccentError
+from accent.files import write_text
 from accent.inference.embedder import load_model
 from accent.model.build import AccentEncoder
 from accent.model.config import ModelConfig
@@ -19,7 +19,10 @@ from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.run_config import PHONES_FOLDER
 from launch.training.phone_task import deal_halves
 from shards.shard_set.manifest import ShardSet
+from shards.splits.split import Split
 
+HEADS_SPLIT = "heads.split.json"
+"""File in a run's folder: who trained the phone heads that it began with."""
 EMBEDDING_FIELDS = ("accents", "views", "directions", "embedding_dim", "dropout", "accent_scale")
 """Fields of `ModelConfig` that a phonetic encoder takes from the new run while its embedding was never trained."""
 
@@ -64,6 +67,17 @@ def trained_halves(run: Path, shard_set: ShardSet) -> Tensor:
     Returns:
         int64 [S]; `BOTH` for speakers who trained neither.
     """
-    split = next((file for file in (run / PHONES_FOLDER / "split.json", run / "split.json") if file.is_file()), None)
-    trained = [] if split is None else json.loads(split.read_text(encoding="utf-8"))["train"]
-    return deal_halves(shard_set, trained)
+    split = _heads_split(run)
+    return deal_halves(shard_set, [] if split is None else Split.load(split).train)
+
+
+def keep_heads_split(init: Path, run: Path) -> None:
+    """Write into a run's folder who trained the phone heads that it began with; nothing where nobody knows."""
+    split = _heads_split(init)
+    if split is not None:
+        write_text(run / HEADS_SPLIT, split.read_text(encoding="utf-8"))
+
+
+def _heads_split(run: Path) -> Path | None:
+    places = (run / HEADS_SPLIT, run / PHONES_FOLDER / "split.json", run / "split.json")
+    return next((file for file in places if file.is_file()), None)

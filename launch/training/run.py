@@ -28,7 +28,7 @@ from launch.runtime.start import describe, start_runtime
 from launch.training.accent_task import accent_task
 from launch.training.batch_checks import check_batches
 from launch.training.identity import shard_set_fingerprint
-from launch.training.initial import begin_with
+from launch.training.initial import begin_with, keep_heads_split
 from launch.training.phone_task import find_units, local_only, phone_task, read_alignments
 from launch.training.reconstruction_task import reconstruction_task
 from launch.training.run_folder import one_training, prepare_run_folder, resolve
@@ -248,7 +248,7 @@ def train_run(config: RunConfig, runtime: Runtime | None = None) -> TrainingResu
                 if config.init is None:
                     model = build_encoder(model_config)
                 else:
-                    model, _ = begin_with(Path(config.init), "frames", shards.shard_set)
+                    model, _ = begin_with(Path(config.init), model_config, shards.shard_set)
                 set_normalisation(model, train_loader)
                 task = reconstruction_task(model, train_loader, config, config.pretraining, runtime)
             return _fit(task, train_loader, val_loader, config, run, config.resume, runtime, [])
@@ -258,6 +258,8 @@ def train_run(config: RunConfig, runtime: Runtime | None = None) -> TrainingResu
             torch.manual_seed(config.seed)
             with raise_on_all_ranks(runtime):
                 model, half_S = begin_with(init, model_config, shards.shard_set)
+                if runtime.is_main and half_S is not None and config.init is not None:
+                    keep_heads_split(init, run)
         else:
             torch.manual_seed(config.seed)
             model = build_encoder(model_config)

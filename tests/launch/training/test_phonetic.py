@@ -11,6 +11,7 @@ from accent.errors import AccentError
 from accent.inference.embedder import load_model
 from accent.model.phonetic.recogniser import BOTH
 from launch.run_config import RunConfig, write_config
+from launch.training.initial import trained_halves
 from launch.training.phone_task import crop_states, deal_halves
 from launch.training.run import train_run
 from shards.loading.config import BatchConfig
@@ -117,6 +118,15 @@ def test_phone_heads_take_any_embedding(phonetic_shards, trained, tmp_path):
     model, _ = load_model(tmp_path / "run")
     assert tuple(model.fusion_weights()) == ("spectrum", "duration")
     assert model.config.embedding_dim == 4
+
+
+def test_a_run_remembers_who_trained_the_heads_it_began_with(phonetic_shards, trained, tmp_path):
+    few = make_shard_set(tmp_path / "two", {"Arabic": ["x0", "x1", "x2", "x3"], "Hindi": ["y0", "y1", "y2", "y3"]}, 4)
+    train_run(configured(tmp_path / "other", few.root, f"init={trained / 'phones'}"))
+    # None of its own training speakers trained a head, so both heads read each of them.
+    assert (trained_halves(tmp_path / "other", few) == BOTH).all()
+    shard_set = ShardSet.open(phonetic_shards)
+    assert torch.equal(trained_halves(tmp_path / "other", shard_set), trained_halves(trained, shard_set))
 
 
 def test_speech_without_phones_gives_no_label_and_takes_none_away(tmp_path):
