@@ -10,7 +10,7 @@ from tests.conftest import REPOSITORY
 
 PACKAGES = ["accent", "accent.losses", "accent.model", "launch", "shards", "shards.splits"]
 
-ALONE = ["--no-site-packages", "--ignore-missing-imports"]
+ALONE = ["--no-site-packages", "--ignore-missing-imports", "--no-warn-unused-ignores"]
 """Our types alone: those of torch take most of mypy's time."""
 
 
