@@ -21,8 +21,8 @@ from tests.support.vowel_corpus import make_vowel_corpus
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "configs" / "slurm"
 # No checkpoint on the way: what a run resumes from can only be what was saved because of it.
-WORDS = ("epochs=100", "validate_every_epochs=100", "checkpoints.every_steps=1000", "monitor.line_seconds=0.01")
-STEPS = 300
+WORDS = ("epochs=60", "validate_every_epochs=60", "checkpoints.every_steps=1000", "monitor.line_seconds=0.01")
+STEPS = 180
 
 
 @pytest.fixture(scope="module")

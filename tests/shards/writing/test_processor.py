@@ -143,7 +143,7 @@ def test_statistics_are_those_of_the_stored_values(made):
         np.testing.assert_allclose(statistics.mean_D[some_D], np.nanmean(frames_TD[:, some_D], axis=0), rtol=1e-10)
 
 
-@pytest.mark.parametrize("workers", [2, 7])
+@pytest.mark.parametrize("workers", [3, pytest.param(7, marks=pytest.mark.slow)])
 def test_the_number_of_workers_changes_no_byte(made, corpus, tmp_path, workers):
     FeatureProcessor(corpus, tmp_path / "out", CONFIG, workers=workers).process_dataset()
     assert hashes(tmp_path / "out") == hashes(made.root)
