@@ -1,5 +1,5 @@
 # make demo    the whole system on this machine, on speech it synthesises itself
-# make test    what is neither slow nor needs a GPU;  make test-slow: what takes minutes
+# make test    every property, on a few cases;  make test-slow: the cases left out, which take longer
 # make lint    ruff, mypy, import-linter;  make setup: only the virtual environment
 # Another Python beside it:  make test PYTHON=python3.13 VENV=.venv-3.13
 PYTHON ?= python3

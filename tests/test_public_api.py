@@ -17,13 +17,13 @@ def test_the_three_snippets_run_as_written(tmp_path):
 
     shard_set = ShardSet.open(output_root)
     split = Split(train=("C1", "C2", "O1", "O2"), validation=("C3", "O3"), test=())
-    # One step an epoch: fifty epochs of the full-sized model are most of this test.
+    # One step an epoch: the epochs of the full-sized model are most of this test.
     batch = BatchConfig(speakers_per_accent=2, utterances_per_speaker=2, crop_frames=20)
     train_loader = TrainingLoader(shard_set, split, batch)
     val_loader = EvaluationLoader(shard_set, split.validation, batch)
     model = EnhancedAccentEncoder()
 
-    train_accent_encoder(model, train_loader, val_loader, num_epochs=50, device=device)
+    train_accent_encoder(model, train_loader, val_loader, num_epochs=10, device=device)
 
     dataloader = EvaluationLoader(shard_set, split.validation, batch)
     embeddings, labels, accents = extract_embeddings(model, dataloader, device)

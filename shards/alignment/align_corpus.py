@@ -1,7 +1,7 @@
 """Align a whole corpus: every utterance with a transcript and without a TextGrid gets one, in parallel, resumable.
 
-A TextGrid is renamed into place when it is whole, so a run that was stopped anywhere is gone on with: what is there is
-not made again.  What an utterance's TextGrid says depends on its sound, its transcript and the dictionary alone.
+A TextGrid is renamed into place when it is whole, so a run that was stopped anywhere is resumed: what is there is not
+made again.  What an utterance's TextGrid says depends on its sound, its transcript and the dictionary alone.
 Cost: 0.03 s a second of sound on one core, divided by the processes; a second or so a process to start.
 
 This module and what it imports must not import torch.

@@ -4,7 +4,7 @@ ROOT/SPEAKER/wav/*.{wav,flac,ogg,mp3} and, where they exist, transcript/*.txt, t
 annotation/*.TextGrid.  A speaker without such a folder may keep sound in folders of their own (VoxCeleb has one a
 video).  `speakers.tsv` has the columns speaker and accent, perhaps sex (or gender), and any others,
 which go along with each utterance.  What is in the table but not on disk, or on disk but not in the table, is refused
-by name; the rest goes on.
+by name; the rest is read.
 Cost: about 80 microseconds an utterance.
 """
 

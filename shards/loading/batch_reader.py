@@ -14,8 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from shards.loading.batch import UNKNOWN_PHONE, Batch
-from shards.loading.buffer import BatchBuffer
+from shards.loading.batch import UNKNOWN_PHONE, Batch, BatchBuffer
 from shards.sampling.sampler import NO_SAMPLE, Rows
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import FRAME_BYTES, PHONE_BYTES, DamagedSampleError, ShardReader

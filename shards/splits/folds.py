@@ -28,7 +28,7 @@ _PARTS = ("train", "validation", "test")
 def deal_folds(speakers: Iterable[SpeakerEntry], n_folds: int, seed: int = 0) -> dict[str, int]:
     """Deal speakers into folds like cards, accent by accent and sex by sex.
 
-    The turn goes on from one group to the next, so that fold sizes differ by at most one, and so do the folds' shares
+    The turn continues from one group to the next, so that fold sizes differ by at most one, and so do the folds' shares
     of each accent and sex.
 
     Args:

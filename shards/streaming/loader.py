@@ -25,8 +25,7 @@ from typing import TypeAlias
 import numpy as np
 
 from accent.errors import AccentError
-from shards.loading.batch import UNKNOWN_PHONE, Batch
-from shards.loading.buffer import BatchBuffer, BatchView
+from shards.loading.batch import UNKNOWN_PHONE, Batch, BatchBuffer, BatchView
 from shards.loading.config import BatchConfig
 from shards.loading.damage import DamageLog
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
@@ -51,12 +50,9 @@ class RemoteTrainingLoader(TrainingBatches):
 
     Args:
         shard_set: where the samples are.
-        split: whose samples to draw (its training speakers, without its held-out prompts); None draws everybody's.
+        split, seed, rank, world_size: as for `shards.loading.loader.TrainingLoader`.
         config: the shape of the global batch counts by its product; `workers` threads stream a shard each, and with 0
             the one stream is read when a batch is requested.  Checksums are always compared.
-        seed: another seed, another order and other crops.
-        rank: which of the processes this is.
-        world_size: how many processes share the global batch.
         buffer: samples to hold and draw from.
 
     Raises:
@@ -113,18 +109,9 @@ class RemoteTrainingLoader(TrainingBatches):
         return self._damage.count
 
     def steps(self, first: int, last: int) -> Iterator[Batch]:
-        """Yield batches for the steps first ... last - 1, from streams that begin here.
+        """Yield batches for the steps first ... last - 1, from streams that begin here; see `TrainingBatches`.
 
-        Args:
-            first: first step; part of the key of the order.
-            last: one past the last step.
-
-        Returns:
-            An iterator over batches of `global_batch / world_size` rows and `crop_frames` frames; each is valid until
-            the next is requested.
-
-        Raises:
-            AccentError: a shard cannot be read, or a sample is damaged and the policy is "stop".
+        The first step is part of the key of the order.
         """
         if first > 0 and self.rank == 0:
             _logger.warning(
@@ -201,11 +188,8 @@ class RemoteEvaluationLoader(EvaluationBatches):
 
     Args:
         shard_set: where the samples are.
-        speakers: names of the speakers to read; None reads everybody.
+        speakers, prompts, rank, world_size: as for `shards.loading.loader.EvaluationLoader`.
         config: what a batch holds; with `workers` above 0 one thread reads ahead.
-        rank: which of the processes this is.
-        world_size: how many processes share the samples.
-        prompts: read only these prompts; None reads all.
         buffer: samples to hold and sort by length.
 
     Raises:
@@ -236,14 +220,7 @@ class RemoteEvaluationLoader(EvaluationBatches):
         self._damage = DamageLog()
 
     def rows(self, batch: int) -> Rows:
-        """Return what this process reads for a batch, without reading it.
-
-        Args:
-            batch: which batch, from 0.
-
-        Returns:
-            Sample number (-1 in an invalid row), first frame and number of frames of each row of this process.
-        """
+        """Return what this process reads for a batch, without reading it; see `EvaluationLoader.rows`."""
         numbers_B = self._batches[batch][1]
         lengths_B = np.where(numbers_B == NO_SAMPLE, 0, self._frames_N[numbers_B])
         return Rows(numbers_B, np.zeros_like(numbers_B), lengths_B)

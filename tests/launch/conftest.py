@@ -1,4 +1,4 @@
-"""Fixtures of the tests of training."""
+"""Fixtures of the tests of running: one shard set."""
 
 from pathlib import Path
 

@@ -144,7 +144,7 @@ def test_an_empty_corpus_is_refused(accent, tmp_path):
     assert "empty" in refusal(accent("featurize", tmp_path / "empty", tmp_path / "out"))
 
 
-def test_sound_that_cannot_be_used_is_listed_and_the_rest_goes_on(accent, tmp_path):
+def test_sound_that_cannot_be_used_is_listed_and_the_rest_is_used(accent, tmp_path):
     corpus = make_vowel_corpus(tmp_path / "corpus", utterances=1)
     first, *_ = SPEAKERS
     folder = corpus / first / "wav"
@@ -184,7 +184,7 @@ def test_an_accent_with_one_speaker_cannot_be_split(accent, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_leaves_with_130_and_the_next_run_goes_on(tmp_path):
+def test_ctrl_c_leaves_with_130_and_the_next_run_resumes(tmp_path):
     corpus = make_vowel_corpus(tmp_path / "corpus", utterances=6)
     command = [sys.executable, "-m", "launch.cli", "featurize", str(corpus), str(tmp_path / "shards"), "--workers", "1"]
     command.append("samples_per_shard=4")

@@ -1,4 +1,7 @@
-"""The job scripts at work on a real Slurm of two nodes; skipped, with the reason, where Slurm is not installed."""
+"""The job scripts at work on a real Slurm of two nodes; skipped, with the reason, where Slurm is not installed.
+
+`test_slurm.py` has the same properties on stand-ins for Slurm; here the quick suite keeps a preemption and an array.
+"""
 
 import os
 import signal
@@ -10,15 +13,16 @@ import pytest
 
 from launch.run_config import write_config
 from shards.writing.processor import FeatureProcessor, FeaturizeConfig
+from tests.support.ranks import Ranks
 from tests.support.recorded_pool import hashes
 from tests.support.slurm_cluster import JOB_SECONDS, NODES, SlurmCluster, slurm_cluster
-from tests.support.small_runs import assert_same_weights, launch_several, small_config, small_shards
+from tests.support.small_runs import assert_same_weights, small_config, small_shards
 from tests.support.vowel_corpus import make_vowel_corpus
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "configs" / "slurm"
-# No checkpoint on the way: what goes on after an interruption can only be what was saved because of it.
-WORDS = ("epochs=100", "validate_every_epochs=100", "checkpoints.every_steps=1000", "monitor.line_seconds=0.01")
-STEPS = 300
+# No checkpoint on the way: what a run resumes from can only be what was saved because of it.
+WORDS = ("epochs=60", "validate_every_epochs=60", "checkpoints.every_steps=1000", "monitor.line_seconds=0.01")
+STEPS = 180
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +38,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small_shards(folder / "shards")
     run = folder / "run"
     write_config(small_config(run, folder / "shards", *WORDS), folder / "run.yaml")
-    output, errors = launch_several([str(folder / "run.yaml")]).communicate(timeout=JOB_SECONDS)
-    assert f"trained {STEPS} steps" in output, errors
+    with Ranks([str(folder / "run.yaml")], folder / "printed") as ranks:
+        assert ranks.wait(JOB_SECONDS) == [0, 0], ranks.printed()
     return run
 
 
@@ -77,22 +81,28 @@ def training(cluster: SlurmCluster, whole: Path, tmp_path: Path) -> Training:
     return Training(cluster, whole, tmp_path)
 
 
-def test_two_nodes_train_the_weights_of_two_processes(cluster, training, whole):
-    training.wait_for_steps()
-    nodes = {node: len(cluster.processes(SLURMD_NODENAME=node, LOCAL_RANK="0")) for node in NODES}
-    assert nodes == dict.fromkeys(NODES, 1)
-    job = training.wait_for_end()
-    assert (job["JobState"], job["ExitCode"], job["Restarts"]) == ("COMPLETED", "0:0", "0"), training.log
-    assert "training on 2 processes on 2 machines, backend gloo" in training.log
-    assert_same_weights(whole, training.run)
-
-
-def test_a_preempted_job_saves_makes_room_and_ends_with_the_same_weights(cluster, training, whole, tmp_path):
+@pytest.mark.slow
+def test_two_nodes_train_the_weights_of_two_processes_and_an_evaluation_follows(cluster, training, whole, tmp_path):
     evaluation = cluster.command(
         "sbatch", "--parsable", f"--dependency=afterok:{training.number}", "--kill-on-invalid-dep=yes",
         "--gpus-per-node=0", SCRIPTS / "evaluate.sbatch", training.run, whole.parent / "shards", cwd=tmp_path,
     ).strip()  # fmt: skip
+    job = training.wait_for_end()
+    assert (job["JobState"], job["ExitCode"], job["Restarts"]) == ("COMPLETED", "0:0", "0"), training.log
+    assert "training on 2 processes on 2 machines, backend gloo" in training.log
+    assert_same_weights(whole, training.run)
+    assert cluster.wait_for_end(evaluation)["JobState"] == "COMPLETED"
+    assert (training.run / "evaluation" / "evaluation.json").is_file()
+
+
+def test_a_preempted_job_saves_makes_room_and_ends_with_the_same_weights(cluster, training, whole, tmp_path):
+    following = cluster.command(
+        "sbatch", "--parsable", f"--dependency=afterok:{training.number}", "--kill-on-invalid-dep=yes",
+        "--wrap", f"ls {training.run}/model", cwd=tmp_path,
+    ).strip()  # fmt: skip
     training.wait_for_steps()
+    nodes = {node: len(cluster.processes(SLURMD_NODENAME=node, LOCAL_RANK="0")) for node in NODES}
+    assert nodes == dict.fromkeys(NODES, 1)
     script = f"#!/bin/bash\n#SBATCH --exclusive --nodes=2 --partition=urgent\nls {training.run}/checkpoints\n"
     urgent = cluster.command("sbatch", "--parsable", "--output=urgent.log", cwd=tmp_path, text=script).strip()
     assert cluster.wait_for_end(urgent)["JobState"] == "COMPLETED"
@@ -107,10 +117,10 @@ def test_a_preempted_job_saves_makes_room_and_ends_with_the_same_weights(cluster
     assert not (training.run / "PREEMPTED").exists()
 
     # What waits for the training has waited through its interruption.
-    assert cluster.wait_for_end(evaluation)["JobState"] == "COMPLETED"
-    assert (training.run / "evaluation" / "evaluation.json").is_file()
+    assert cluster.wait_for_end(following)["JobState"] == "COMPLETED"
 
 
+@pytest.mark.slow
 def test_a_process_killed_on_one_node_ends_the_job_on_both_and_it_does_not_come_back(cluster, training):
     training.wait_for_steps()
     (process,) = cluster.processes(SLURM_JOB_ID=training.number, RANK="1", SLURMD_NODENAME=NODES[1])
@@ -122,6 +132,7 @@ def test_a_process_killed_on_one_node_ends_the_job_on_both_and_it_does_not_come_
     assert "Signal 9 (SIGKILL) received" in training.log
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_saves_and_does_not_come_back(cluster, training):
     training.wait_for_steps()
     cluster.command("scancel", training.number)

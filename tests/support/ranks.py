@@ -10,12 +10,26 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
 
-PRELOAD = ["launch.training.run", "launch.runtime.exit_status", "torch.utils.tensorboard"]
+PRELOAD = [
+    "launch.training.run",
+    "launch.runtime.exit_status",
+    "torch.utils.tensorboard",
+    # An optimizer imports the first, DeepSpeed the second: 2 s and 1 s in each process.
+    "torch._dynamo",
+    "torch._inductor.compile_fx",
+]
+
+
+def forkserver() -> ForkServerContext:
+    """The one server of this process: all tests share what it has imported."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    return context
 
 
 class Ranks:
@@ -37,8 +51,7 @@ class Ranks:
         zero_stage: int = 0,
         sabotage: Callable[[int], None] | None = None,
     ) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOAD)
+        context = forkserver()
         folder.mkdir(parents=True, exist_ok=True)
         common = {
             "WORLD_SIZE": str(processes),

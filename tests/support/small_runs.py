@@ -17,8 +17,10 @@ from launch.run_config import RunConfig
 from launch.runtime.signals import Interrupted
 from launch.training.run import train_run
 from shards.loading.batch import Batch
-from shards.loading.loader import TrainingLoader
+from shards.loading.config import BatchConfig
+from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.shard_set.manifest import ShardSet
+from shards.splits.split import make_split
 from tests.support.synthetic import make_shard_set
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,6 +47,14 @@ SMALL: dict[str, Any] = {
     "checkpoints": {"every_steps": 5},
     "monitor": {"every_steps": 2},
 }
+
+
+def small_loaders(shards: Path) -> tuple[TrainingLoader, EvaluationLoader]:
+    """Loaders of training and of validation."""
+    shard_set = ShardSet.open(shards)
+    split = make_split(shard_set)
+    config = BatchConfig(utterances_per_speaker=2, crop_frames=40)
+    return TrainingLoader(shard_set, split, config), EvaluationLoader(shard_set, split.validation, config)
 
 
 def last_weights(run: Path) -> dict[str, torch.Tensor]:

@@ -10,6 +10,12 @@ import numpy as np
 from scipy.signal import lfilter
 
 RATE = 16_000
+VOWELS = {
+    "a": (700.0, 1200.0, 2600.0, 3500.0, 4500.0),
+    "i": (300.0, 2300.0, 3000.0, 3700.0, 4600.0),
+    "u": (320.0, 800.0, 2500.0, 3400.0, 4500.0),
+}
+"""Five formants each, in Hz."""
 
 
 def alternating_pulse_times(period: float, jitter: float, seconds: float, start: float = 0.0) -> np.ndarray:

@@ -52,7 +52,9 @@ def bare(samples_N: np.ndarray) -> Speech:
     return Speech(samples_N, samples_N, 0, len(samples_N) // HOP + 1, {})
 
 
-@pytest.mark.parametrize("n_samples", [10, 159, 160, 161, 399, 1600, 8001])
+@pytest.mark.parametrize(
+    "n_samples", [10, 161, 8001, *(pytest.param(number, marks=pytest.mark.slow) for number in (159, 160, 399, 1600))]
+)
 @pytest.mark.parametrize("name", SOUNDS)
 def test_every_value_is_a_number_or_undefined(name: str, n_samples: int) -> None:
     speech = bare(np.asarray(SOUNDS[name](n_samples), dtype=np.float64))

@@ -26,6 +26,7 @@ from accent.losses import AccentObjective, LossConfig, RowOutputs, gather, join_
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
 from accent.losses.speaker_adversary import AdversaryLoss
 from accent.model import EnhancedAccentEncoder, ModelConfig
+from tests.support.ranks import forkserver
 
 ROWS, FRAMES = 8, 14
 SECONDS = 120
@@ -194,12 +195,12 @@ def _time_limit(context: Any, seconds: float) -> Iterator[None]:
                 process.kill()
 
 
-@pytest.fixture(scope="module", params=[1, 2, 4])
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow), 4])
 def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[Any, Any]]:
     """What every rank of a world of 1, 2 or 4 found."""
     folder: Path = tmp_path_factory.mktemp(f"world{request.param}")
-    # The server imports torch once for all ranks, which otherwise takes most of the time.
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["torch", "accent.losses.objective"])
+    # The server has imported torch once for all ranks, which otherwise takes most of the time.
+    forkserver()
     context = multiprocessing.start_processes(
         _work, (request.param, str(folder)), nprocs=request.param, join=False, start_method="forkserver"
     )

@@ -12,7 +12,7 @@ from accent.features.schema import FAMILY_NAMES, N_COLUMNS, column_index, family
 from accent.losses import AccentObjective, row_outputs
 from accent.model import EnhancedAccentEncoder, ModelConfig
 from accent.model.config import Mode
-from accent.model.normalisation import LEAST_SPREAD, OWN_FRAMES, Normalisation, VoiceStatistics, measure_voices
+from accent.model.normalisation import LEAST_SPREAD, LIMIT, OWN_FRAMES, Normalisation, VoiceStatistics, measure_voices
 
 F0, F1 = column_index("f0_hz"), column_index("f1_hz")
 OTHERS = [column for column in range(N_COLUMNS) if column != F0]
@@ -303,3 +303,42 @@ def test_what_an_accent_does_within_a_voice_is_learnt_though_voices_lie_far_apar
     with torch.no_grad():
         told_B = encoder.eval()(frames_BTD, all_valid(frames_BTD), voices).accent_logits_BA.argmax(1)
     assert (told_B == accent_B).float().mean() > 0.9
+
+
+# --- the module -------------------------------------------------------------------------------------------------------
+
+
+def test_normalised_values_are_standard_scores_and_gaps_are_zero_and_marked() -> None:
+    part = Normalisation(3)
+    part.set(np.array([10.0, 0.0, -5.0]), np.array([2.0, 1.0, 5.0]))
+    frames = torch.tensor([[[12.0, torch.nan, -5.0], [torch.nan, 1.5, torch.inf], [99.0, 99.0, torch.nan]]])
+    values, defined = part(frames, torch.tensor([[True, True, False]]))
+    assert values.tolist() == [[[1.0, 0.0, 0.0], [0.0, 1.5, 0.0], [0.0, 0.0, 0.0]]]
+    assert defined.tolist() == [[[True, False, True], [False, True, False], [False, False, False]]]
+
+
+def test_outliers_are_cut_off() -> None:
+    values, _ = Normalisation(2)(torch.tensor([[[1e30, -1e30]]]), torch.ones(1, 1, dtype=torch.bool))
+    assert values.tolist() == [[[LIMIT, -LIMIT]]]
+
+
+def test_a_column_without_spread_or_statistics_gives_finite_values() -> None:
+    part = Normalisation(3)
+    part.set([4.0, float("nan"), 1.0], [0.0, float("nan"), 2.0])
+    values, _ = part(torch.full((1, 1, 3), 5.0), torch.ones(1, 1, dtype=torch.bool))
+    assert values.tolist() == [[[1.0, 5.0, 2.0]]]
+
+
+def test_statistics_keep_their_precision_when_the_weights_are_halved() -> None:
+    part = Normalisation(1)
+    part.set([1234.567], [321.123])
+    for halved in (part.to(torch.bfloat16), part.half()):
+        assert halved.mean_D.dtype == torch.float32
+        assert halved.mean_D.item() == pytest.approx(1234.567, rel=1e-6)
+        assert halved.std_D.item() == pytest.approx(321.123, rel=1e-6)
+    assert part.double().mean_D.dtype == torch.float64
+
+
+def test_another_number_of_columns_is_refused() -> None:
+    with pytest.raises(ValueError, match="normalisation"):
+        Normalisation(3).set([0.0], [1.0])

@@ -12,6 +12,7 @@ import yaml
 from accent.errors import AccentError
 from launch.cli import main
 from launch.commands.fold_options import parse_seeds
+from launch.evaluation import fold_run
 from launch.evaluation.crossval import merge_runs, plan_crossval, run_all
 from launch.evaluation.fold_run import planned_runs
 from launch.evaluation.folds import FoldConfig
@@ -98,12 +99,10 @@ def test_a_run_that_fails_says_why_in_one_line(tmp_path, config, shards):
         run_all(runs, tmp_path, say=lambda line: None)
 
 
-def test_a_number_outside_the_plan_is_one_line(tmp_path, config, shards):
+def test_a_number_outside_the_plan_is_one_line(tmp_path, config, shards, capsys):
     plan_crossval(config, shards, tmp_path, TWO, [0])
-    done = subprocess.run(
-        [sys.executable, "-m", "launch.evaluation.fold_run", str(tmp_path), "7"], capture_output=True, text=True
-    )
-    assert done.returncode == 2 and "no run 7; the plan has runs 0 to 1" in done.stderr
+    assert fold_run.main([str(tmp_path), "7"]) == 2
+    assert "no run 7; the plan has runs 0 to 1" in capsys.readouterr().err
 
 
 def test_baselines_of_other_folds_do_not_stand_in_the_same_table(finished, tmp_path):

@@ -11,9 +11,9 @@ from accent.inference.embedder import load_model
 from accent.metrics import mean_of_utterances
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.statistics import join
-from launch.evaluation.crossval import merge_runs, plan_crossval, run_all
+from launch.evaluation.crossval import merge_runs, plan_crossval
 from launch.evaluation.evaluate import evaluate_run
-from launch.evaluation.fold_run import PREDICTIONS
+from launch.evaluation.fold_run import PREDICTIONS, run_fold
 from launch.evaluation.folds import FoldConfig
 from launch.evaluation.group_predictions import GroupPredictions
 from launch.extraction.speaker_statistics import speaker_voices
@@ -49,7 +49,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shard_set: ShardSet):
     """A cross-validation brought to its end."""
     output = tmp_path_factory.mktemp("crossval")
     runs = plan_crossval("configs/saa8k.yaml", shard_set.root, output, TWO, [3], TINY)
-    run_all(runs, output, say=lambda line: None)
+    for run in runs:
+        run_fold(output, run.number)
     return output, runs
 
 
@@ -135,7 +136,7 @@ def test_a_run_without_predictions_makes_them_again_from_the_trained_model(finis
     predictions, weights = runs[1].folder / PREDICTIONS, runs[1].folder / "phones" / "model" / "model.safetensors"
     before = (predictions.read_bytes(), weights.read_bytes(), weights.stat().st_mtime_ns)
     predictions.unlink()
-    run_all(runs, output, say=lambda line: None)
+    run_fold(output, runs[1].number)
     assert (predictions.read_bytes(), weights.read_bytes(), weights.stat().st_mtime_ns) == before
 
 
@@ -143,7 +144,7 @@ def test_phone_heads_of_the_same_folds_are_taken_and_those_of_others_refused(fin
     output, _ = finished
     words = (*TINY, "model.views=[spectrum]")
     runs = plan_crossval("configs/saa8k.yaml", shard_set.root, tmp_path / "row", TWO, [3], words, output)
-    run_all(runs[:1], tmp_path / "row", say=lambda line: None)
+    run_fold(tmp_path / "row", runs[0].number)
     row, _ = load_model(runs[0].folder)
     heads, _ = load_model(output / "fold-0" / "seed-3" / "phones")
     trained, kept = heads.recogniser.state_dict(), row.recogniser.state_dict()

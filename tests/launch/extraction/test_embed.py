@@ -45,7 +45,7 @@ def quiet() -> Console:
     return Console(file=io.StringIO(), width=200)
 
 
-def test_a_folder_is_searched_at_any_depth_and_the_rest_goes_on(model, sounds, tmp_path):
+def test_a_folder_is_searched_at_any_depth_and_the_rest_is_used(model, sounds, tmp_path):
     console = quiet()
     result = embed_input(model, sounds, tmp_path / "new" / "out.npz", console=console)
     archive = np.load(result.output)

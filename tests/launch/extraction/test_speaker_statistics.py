@@ -126,7 +126,7 @@ def test_training_works_whatever_values_are_measured_against(mode, shard_set, tm
         assert report["speakers"]["tested"] == sorted(split.test)
 
 
-def test_a_stopped_run_goes_on_with_the_same_voices(shard_set, tmp_path, monkeypatch):
+def test_a_stopped_run_resumes_with_the_same_voices(shard_set, tmp_path, monkeypatch):
     words = ["model.normalisation=speaker", "epochs=2", "validate_every_epochs=1"]
     train_run(small_config(tmp_path / "whole", shard_set.root, *words))
     at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))

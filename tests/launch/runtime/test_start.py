@@ -35,3 +35,18 @@ def test_a_mode_that_training_does_not_know_is_one_line(monkeypatch, variable, n
     monkeypatch.setenv(variable, "true")
     with pytest.raises(AccentError, match=f"the launcher asks for {name}"):
         start_runtime("cpu")
+
+
+def test_a_launcher_that_made_one_process_where_several_were_asked_for_is_refused(monkeypatch):
+    # What `accelerate launch --cpu --num_processes 2` leaves in the environment of the one process it starts.
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(AccentError, match="was asked for several processes and started one"):
+        start_runtime("cpu")
+
+
+def test_a_missing_gpu_is_one_line(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(AccentError, match="no GPU that torch can use; take device cpu"):
+        start_runtime("cuda")

@@ -54,7 +54,7 @@ class Small:
         return [path.name for path in complete_checkpoints(self.checkpoints.folder)]
 
 
-def test_a_loaded_checkpoint_goes_on_exactly_as_the_one_saved(tmp_path):
+def test_a_loaded_checkpoint_continues_exactly_as_the_one_saved(tmp_path):
     one = Small(tmp_path)
     for number in range(3):
         one.step(number)

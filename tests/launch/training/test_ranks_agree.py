@@ -17,12 +17,12 @@ from tests.support.small_runs import assert_same_weights, last_weights, small_co
 SMOOTH = (
     "model.dropout=0",
     "optimizer.epsilon=1e-3",
-    "epochs=7",
-    "validate_every_epochs=7",
-    "checkpoints.every_steps=10",
+    "epochs=4",
+    "validate_every_epochs=4",
+    "checkpoints.every_steps=6",
     "checkpoints.keep_last=9",
 )
-"""Twenty-one steps."""
+"""Twelve steps."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def largest_difference(one: Path, other: Path) -> float:
     return max(float((mine[name].double() - theirs[name].double()).abs().max()) for name in mine)
 
 
-@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("processes", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_whole_copies_end_with_the_weights_of_one_process(shards, alone, tmp_path, processes):
     printed = train(tmp_path / "run.yaml", tmp_path / "run", shards, *SMOOTH, processes=processes)
     assert f"training on {processes} processes, backend gloo, device cpu" in printed
@@ -57,25 +57,25 @@ def test_whole_copies_end_with_the_weights_of_one_process(shards, alone, tmp_pat
     assert largest_difference(alone, tmp_path / "run") < 1e-6
 
 
-@pytest.mark.parametrize("stage", [1, 2, 3])
-def test_zero_ends_with_the_weights_of_one_process_and_goes_on_exactly(shards, alone, tmp_path, stage):
+@pytest.mark.parametrize("stage", [*(pytest.param(stage, marks=pytest.mark.slow) for stage in (1, 2)), 3])
+def test_zero_ends_with_the_weights_of_one_process_and_resumes_exactly(shards, alone, tmp_path, stage):
     run = tmp_path / "run"
     printed = train(tmp_path / "run.yaml", run, shards, *SMOOTH, processes=2, zero_stage=stage)
     assert f"ZeRO stage {stage}, global batch 12 = 6 rows x 2 processes" in printed
     assert largest_difference(alone, run) < 1e-6
-    assert sorted(path.name for path in (run / "checkpoints" / "step_00000021").iterdir()) == [
+    assert sorted(path.name for path in (run / "checkpoints" / "step_00000012").iterdir()) == [
         "module.safetensors",
         "state.json",
         "zero",
     ]
 
-    # The last eleven steps again, from the checkpoint at step 10.
+    # The last six steps again, from the checkpoint at step 6.
     resumed = tmp_path / "resumed"
     (resumed / "checkpoints").mkdir(parents=True)
-    (run / "checkpoints" / "step_00000010").rename(resumed / "checkpoints" / "step_00000010")
+    (run / "checkpoints" / "step_00000006").rename(resumed / "checkpoints" / "step_00000006")
     (run / "config.yaml").rename(resumed / "config.yaml")
     printed = train(tmp_path / "run.yaml", resumed, shards, *SMOOTH, processes=2, zero_stage=stage)
-    assert "resuming at step 10 of 21" in printed
+    assert "resuming at step 6 of 12" in printed
     assert_same_weights(run, resumed)
 
 
@@ -98,7 +98,7 @@ def test_a_run_that_moves_from_two_processes_to_one_and_to_four_ends_with_the_sa
     run = tmp_path / "run"
     words = [*SMOOTH, "monitor.every_steps=1", "monitor.line_seconds=1e-6"]
     write_config(small_config(run, shards, *words), tmp_path / "run.yaml")
-    for stop, processes in (("step 6/21", 2), ("step 12/21", 1), (None, 4)):
+    for stop, processes in (("step 3/12", 2), ("step 6/12", 1), (None, 4)):
         with Ranks([str(tmp_path / "run.yaml")], tmp_path / f"printed{processes}", processes) as ranks:
             if stop is not None:
                 ranks.wait_for(stop)
@@ -108,7 +108,7 @@ def test_a_run_that_moves_from_two_processes_to_one_and_to_four_ends_with_the_sa
     assert largest_difference(alone, run) < 1e-6
 
 
-@pytest.mark.parametrize("stage", [0, 2])
+@pytest.mark.parametrize("stage", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_accumulated_batches_and_their_clipped_gradient_mean_the_same_in_every_mode(shards, tmp_path, stage):
     words = [*SMOOTH, "gradient_accumulation_steps=2", "optimizer.grad_clip=0.5"]
     train(tmp_path / "one.yaml", tmp_path / "one", shards, *words)
@@ -116,14 +116,21 @@ def test_accumulated_batches_and_their_clipped_gradient_mean_the_same_in_every_m
     assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-6
 
 
-@pytest.mark.parametrize("stage", [0, 3])
+@pytest.mark.parametrize("stage", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_rows_encoded_in_chunks_train_as_a_whole_batch(shards, alone, tmp_path, stage):
     train(tmp_path / "run.yaml", tmp_path / "run", shards, *SMOOTH, "chunk_rows=4", processes=2, zero_stage=stage)
     assert largest_difference(alone, tmp_path / "run") < 1e-6
 
 
-@pytest.mark.parametrize("stage", [0, 2])
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize(
+    ("stage", "precision"),
+    [
+        (0, "bf16"),
+        (2, "fp16"),
+        pytest.param(0, "fp16", marks=pytest.mark.slow),
+        pytest.param(2, "bf16", marks=pytest.mark.slow),
+    ],
+)
 def test_half_precision_learns_in_every_mode(shards, tmp_path, stage, precision):
     words = ["epochs=8", "validate_every_epochs=8", f"mixed_precision={precision}"]
     printed = train(tmp_path / "run.yaml", tmp_path / "run", shards, *words, processes=2, zero_stage=stage)

@@ -131,7 +131,7 @@ def test_a_part_of_the_release_is_read_where_no_speaker_is_named(tmp_path: Path)
     assert {one.speaker for one in open_corpus(tmp_path).utterances} == {"ABA"}
 
 
-def test_a_stranger_among_the_speakers_is_refused_and_the_rest_goes_on(l2arctic: Path) -> None:
+def test_a_stranger_among_the_speakers_is_refused_and_the_rest_is_used(l2arctic: Path) -> None:
     write_speaker(l2arctic / "BDL")
     corpus = open_corpus(l2arctic)
     assert len(corpus.utterances) == 48

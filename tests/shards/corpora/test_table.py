@@ -105,7 +105,7 @@ def test_paths_may_be_absolute_or_outside_the_folder_of_the_table(folder: Path) 
         ({"path": "x" * 300}, "line {line}: path " + "x" * 300 + ": File name too long"),
     ],
 )
-def test_a_bad_row_is_refused_with_its_line_and_the_rest_goes_on(
+def test_a_bad_row_is_refused_with_its_line_and_the_rest_is_used(
     folder: Path, suffix: str, change: dict[str, str], reason: str
 ) -> None:
     rows = [ROWS[0], ROWS[1] | change, ROWS[2]]

@@ -261,7 +261,7 @@ def test_sound_in_folders_of_a_speakers_own_is_named_by_its_path(tree: Path) -> 
     assert [one.key for one in open_corpus(tree).utterances] == ["id10001-1zcI_00001", "id10001-7hY_00001"]
 
 
-def test_a_folder_that_cannot_be_listed_is_refused_and_the_rest_goes_on(
+def test_a_folder_that_cannot_be_listed_is_refused_and_the_rest_is_used(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = Path.iterdir

@@ -3,8 +3,7 @@ import pytest
 import torch
 
 from accent.features.schema import N_COLUMNS
-from shards.loading.batch import Batch
-from shards.loading.buffer import BatchBuffer
+from shards.loading.batch import Batch, BatchBuffer
 
 
 def filled(buffer: BatchBuffer, rows: int, long: int, value: float) -> Batch:

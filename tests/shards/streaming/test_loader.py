@@ -272,7 +272,7 @@ def test_a_damaged_sample_stops_an_evaluation_or_becomes_an_invalid_row(local: S
 
 
 @pytest.mark.parametrize("through", ["http", "pipe"])
-def test_a_run_trains_and_validates_from_an_address_and_goes_on(
+def test_a_run_trains_and_validates_from_an_address_and_resumes(
     tmp_path: Path, through: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = small_shards(tmp_path / "shards", samples_per_shard=10).root

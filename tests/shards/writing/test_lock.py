@@ -64,7 +64,7 @@ def test_a_lock_left_by_a_dead_process_does_not_hold(tmp_path, left, share):
     assert os.listdir(tmp_path) == []
 
 
-def test_where_files_cannot_be_locked_there_is_a_warning_and_work_goes_on(tmp_path, monkeypatch, caplog):
+def test_where_files_cannot_be_locked_there_is_a_warning_and_work_continues(tmp_path, monkeypatch, caplog):
     def refuse(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 

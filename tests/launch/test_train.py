@@ -1,0 +1,63 @@
+"""The program `launch.train`: its arguments, its one line of error, its status."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from launch.train import main
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["configs/nothing.yaml"], "no such configuration file"),
+        (["configs/demo.yaml", "epoch=3"], "unknown key 'epoch'; did you mean epochs?"),
+        (["configs/demo.yaml", "epochs"], "an override is written key=value"),
+        (["configs/demo.yaml", "shards=nowhere"], "nowhere: no such folder"),
+        ([], "required: config; usage: CONFIG"),
+        (["configs/demo.yaml", "--quiet"], "unrecognized arguments: --quiet; usage: CONFIG"),
+        (["configs/demo.yaml", "processes=3"], "processes: 3 asked for, 1 running"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(words, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
+    assert error.startswith("accent: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_traceback_comes_only_when_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["configs/demo.yaml", "--debug", "shards=nowhere"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("ACCENT_DEBUG", "1")
+    assert main(["configs/demo.yaml", "shards=nowhere"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_during_the_long_imports_is_one_line_and_status_130(tmp_path):
+    command = [sys.executable, "-v", "-m", "launch.train", "configs/demo.yaml", f"run={tmp_path / 'run'}"]
+    job = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert job.stderr is not None
+    for line in job.stderr:
+        if line.startswith("import 'torch._C'"):
+            job.send_signal(signal.SIGINT)
+            break
+    _, errors = job.communicate(timeout=120)
+    assert job.returncode == 130
+    assert "Traceback" not in errors
+    assert [line for line in errors.splitlines() if "accent: " in line] == ["accent: interrupted before anything began"]
+
+
+def test_a_program_of_one_process_passes_its_status_on(tmp_path):
+    command = [sys.executable, "-m", "launch.train", "configs/demo.yaml", f"shards={tmp_path / 'nowhere'}"]
+    job = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert job.returncode == 2
+    assert job.stderr.startswith("accent: ")
+    assert job.stderr.count("\n") == 1
