@@ -10,6 +10,7 @@ import typer
 
 from launch.commands.align import align
 from launch.commands.baselines import baselines
+from launch.commands.calibrate import calibrate
 from launch.commands.config import config
 from launch.commands.crossval import crossval
 from launch.commands.demo import demo
@@ -20,7 +21,7 @@ from launch.commands.inspect import inspect
 from launch.commands.merge import merge
 from launch.commands.slurm import slurm
 
-COMMANDS = (align, featurize, inspect, config, slurm, evaluate, crossval, baselines, embed, demo)
+COMMANDS = (align, featurize, inspect, config, slurm, evaluate, crossval, baselines, calibrate, embed, demo)
 
 app = typer.Typer(
     help="Train accent embeddings from scratch: speech to features to tar shards to a distributed encoder.",
