@@ -7,7 +7,7 @@
 
 A recording is a path, or samples with their rate; a list gives a list of answers, computed in batches.  The model is
 read only: several threads may use one.  `identify` and `verify` need the model's calibration
-(`accent calibrate RUN SHARDS` measures it), `embed` does not.
+(`accent calibrate RUN SHARDS` measures it) and refuse noise and music; `embed` embeds whatever it gets.
 
 Shapes: N recordings, E embedding, A accents, n samples, C channels.  Cost: features, some milliseconds a second of
 sound; then a forward pass.
@@ -27,6 +27,7 @@ from accent.features.extract import extract
 from accent.grid import FRAMES_PER_SECOND
 from accent.inference.calibration import Calibration, Level, probabilities, unknownness
 from accent.inference.embedder import AccentEmbedder, Prediction, find_weights
+from accent.inference.speech_check import kind_of_sound
 
 UNKNOWN = "unknown"
 """The answer for an accent that the model does not recognise."""
@@ -40,6 +41,8 @@ class Identification:
 
     accent: str
     """The likeliest accent, or `UNKNOWN`."""
+    known: bool
+    """Whether it is one that the model recognises."""
     probabilities: Mapping[str, float]
     """Calibrated, of each accent that the model knows, the likeliest first; they sum to 1."""
     unknownness: float
@@ -112,7 +115,8 @@ class AccentModel:
         Raises:
             AccentError: a recording cannot be used; the line says which and why.
         """
-        embedding_NE = np.stack([one.embedding_E for one in self._predictions(_listed(sound), rate)[0]])
+        frames = self._features(_listed(sound), rate)
+        embedding_NE = np.stack([one.embedding_E for one in self.embedder.predict_recordings(frames)])
         return embedding_NE if _is_list(sound) else embedding_NE[0]
 
     def embed_speaker(self, sounds: Sequence[Sound], rate: int | None = None) -> np.ndarray:
@@ -134,16 +138,20 @@ class AccentModel:
             The answer; of a list a list.
 
         Raises:
-            AccentError: as for `embed`; or the model is not calibrated.
+            AccentError: as for `embed`; a recording is noise or music; or the model is not calibrated.
         """
         self.calibration  # noqa: B018 - refuse before the work
-        answers = [self.identification(*one) for one in zip(*self._predictions(_listed(sound), rate), strict=True)]
+        frames = self._features(_listed(sound), rate, speech_only=True)
+        answers = [
+            self.identification(prediction, len(one) / FRAMES_PER_SECOND)
+            for prediction, one in zip(self.embedder.predict_recordings(frames), frames, strict=True)
+        ]
         return answers if _is_list(sound) else answers[0]
 
     def identify_speaker(self, sounds: Sequence[Sound], rate: int | None = None) -> Identification:
         """Return the accent of one speaker from several recordings; arguments and errors as for `identify`."""
         self.calibration  # noqa: B018 - refuse before the work
-        return self.identification(*self._speaker(sounds, rate))
+        return self.identification(*self._speaker(sounds, rate, speech_only=True))
 
     def verify(
         self, first: Sound | Sequence[Sound], second: Sound | Sequence[Sound], rate: int | None = None
@@ -162,7 +170,7 @@ class AccentModel:
             AccentError: as for `identify`.
         """
         self.calibration  # noqa: B018 - refuse before the work
-        one, other = (self._speaker(_listed(sound), rate) for sound in (first, second))
+        one, other = (self._speaker(_listed(sound), rate, speech_only=True) for sound in (first, second))
         return self.verification(one[0].embedding_E, other[0].embedding_E, min(one[1], other[1]))
 
     def identification(self, prediction: Prediction, seconds: float) -> Identification:
@@ -179,8 +187,9 @@ class AccentModel:
         probability_A = probabilities(prediction.logits_A, level.temperature)
         ranked = {self.accents[at]: float(probability_A[at]) for at in np.argsort(-probability_A, kind="stable")}
         unknown = unknownness(prediction.logits_A)
-        accent = UNKNOWN if unknown > level.unknown_above else next(iter(ranked))
-        return Identification(accent, ranked, unknown, level.unknown_above, seconds)
+        known = unknown <= level.unknown_above
+        accent = next(iter(ranked)) if known else UNKNOWN
+        return Identification(accent, known, ranked, unknown, level.unknown_above, seconds)
 
     def verification(self, first_E: np.ndarray, second_E: np.ndarray, seconds: float) -> Verification:
         """Compare two embeddings.
@@ -200,29 +209,32 @@ class AccentModel:
     def _level(self, seconds: float) -> Level:
         return self.calibration.level(seconds)
 
-    def _predictions(self, sounds: Sequence[Sound], rate: int | None) -> tuple[list[Prediction], list[float]]:
-        frames = self._features(sounds, rate)
-        return self.embedder.predict_recordings(frames), [len(one) / FRAMES_PER_SECOND for one in frames]
-
-    def _speaker(self, sounds: Sequence[Sound], rate: int | None) -> tuple[Prediction, float]:
-        frames = self._features(sounds, rate)
+    def _speaker(
+        self, sounds: Sequence[Sound], rate: int | None, speech_only: bool = False
+    ) -> tuple[Prediction, float]:
+        frames = self._features(sounds, rate, speech_only)
         return self.embedder.predict_speaker(frames), sum(map(len, frames)) / FRAMES_PER_SECOND
 
-    def _features(self, sounds: Sequence[Sound], rate: int | None) -> list[np.ndarray]:
+    def _features(self, sounds: Sequence[Sound], rate: int | None, speech_only: bool = False) -> list[np.ndarray]:
         if not len(sounds):
             raise AccentError("no recording given; give at least one")
-        return [self._frames(sound, rate, number) for number, sound in enumerate(sounds, start=1)]
+        return [self._frames(sound, rate, number, speech_only) for number, sound in enumerate(sounds, start=1)]
 
-    def _frames(self, sound: Sound, rate: int | None, number: int) -> np.ndarray:
+    def _frames(self, sound: Sound, rate: int | None, number: int, speech_only: bool) -> np.ndarray:
         config = self.embedder.feature_config
+        name = str(sound) if isinstance(sound, (str, Path)) else f"recording {number}"
         if isinstance(sound, (str, Path)):
             speech = load_speech(Path(sound), config.audio)
         else:
             try:
                 speech = prepare_speech(_checked(np.asarray(sound), rate), rate or 0, config.audio)
             except AccentError as error:
-                raise AccentError(f"recording {number}: {error}") from error
-        return extract(speech, config).frames_TD
+                raise AccentError(f"{name}: {error}") from error
+        frames_TD = extract(speech, config).frames_TD
+        reason = kind_of_sound(frames_TD).reason if speech_only else None
+        if reason is not None:
+            raise AccentError(f"{name}: {reason}")
+        return frames_TD
 
 
 def load(source: Path | str, device: torch.device | str = "cpu") -> AccentModel:

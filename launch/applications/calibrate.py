@@ -28,7 +28,8 @@ from accent.metrics.detection import equal_error_point
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.evaluation.evaluate import trained_halves_of
 from launch.extraction.compatibility import check_features
-from launch.extraction.extract import track_on_terminal, usable_device
+from launch.extraction.extract import usable_device
+from launch.extraction.terminal import track_on_terminal
 from launch.run_config import RunConfig
 from shards.shard_set.manifest import ShardSet, SpeakerEntry
 from shards.shard_set.reader import ShardReader

@@ -17,11 +17,27 @@ from launch.commands.demo import demo
 from launch.commands.embed import embed
 from launch.commands.evaluate import evaluate
 from launch.commands.featurize import featurize
+from launch.commands.identify import identify
 from launch.commands.inspect import inspect
 from launch.commands.merge import merge
 from launch.commands.slurm import slurm
+from launch.commands.verify import verify
 
-COMMANDS = (align, featurize, inspect, config, slurm, evaluate, crossval, baselines, calibrate, embed, demo)
+COMMANDS = (
+    align,
+    featurize,
+    inspect,
+    config,
+    slurm,
+    evaluate,
+    crossval,
+    baselines,
+    calibrate,
+    embed,
+    identify,
+    verify,
+    demo,
+)
 
 app = typer.Typer(
     help="Train accent embeddings from scratch: speech to features to tar shards to a distributed encoder.",
