@@ -16,10 +16,12 @@ from launch.commands.crossval import crossval
 from launch.commands.demo import demo
 from launch.commands.embed import embed
 from launch.commands.evaluate import evaluate
+from launch.commands.export import export
 from launch.commands.featurize import featurize
 from launch.commands.identify import identify
 from launch.commands.inspect import inspect
 from launch.commands.merge import merge
+from launch.commands.rescore import rescore
 from launch.commands.slurm import slurm
 from launch.commands.verify import verify
 
@@ -36,6 +38,8 @@ COMMANDS = (
     embed,
     identify,
     verify,
+    export,
+    rescore,
     demo,
 )
 
