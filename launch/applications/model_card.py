@@ -32,9 +32,6 @@ def model_card(
     """
     config = model.config
     parameters = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-    corpora = sorted(
-        {str(reader) for reader in [shard_set.manifest.configuration.get("corpus", {}).get("kind", "")] if reader}
-    )
     lines = [
         "---",
         "library_name: accent-embeddings",
@@ -56,8 +53,7 @@ def model_card(
         "",
         f"{len(parts.train)} speakers train, {len(parts.validation)} validate, {len(parts.test)} are kept for testing; "
         "no speaker is in two parts.",
-        f"{len(shard_set)} utterances" + (f", read as {', '.join(corpora)}" if corpora else "") + ". "
-        "The corpus has a licence of its own, which is not part of this repository.",
+        f"{len(shard_set)} utterances. The corpus has a licence of its own, which is not part of this repository.",
         "",
         "## Figures",
         "",
