@@ -6,6 +6,8 @@ from accent.lazy import lazy
 
 if TYPE_CHECKING:
     from accent.errors import AccentError as AccentError
+    from accent.inference.accent_model import AccentModel as AccentModel
+    from accent.inference.accent_model import load as load
     from accent.inference.embedder import AccentEmbedder as AccentEmbedder
     from accent.model.config import ModelConfig as ModelConfig
     from accent.model.encoder import EnhancedAccentEncoder as EnhancedAccentEncoder
@@ -15,7 +17,9 @@ else:
         {
             "AccentEmbedder": "accent.inference.embedder",
             "AccentError": "accent.errors",
+            "AccentModel": "accent.inference.accent_model",
             "EnhancedAccentEncoder": "accent.model.encoder",
             "ModelConfig": "accent.model.config",
+            "load": "accent.inference.accent_model",
         },
     )

@@ -7,6 +7,10 @@ EXTRAS = {
     "deepspeed": "zero",
     "espeakng_loader": "demo",
     "pocketsphinx": "align",
+    "kaldiio": "kaldi",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "onnxscript": "export",
 }
 """Extra of the installation that brings each package."""
 

@@ -39,6 +39,36 @@ def saa8k() -> Path:
     return _real_speech("saa8k")
 
 
+@pytest.fixture(scope="session")
+def saa_shards(saa: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards of twelve speakers of three accents of `saa`; the other two accents are never trained on."""
+    from tests.support.speech_runs import speech_shards
+
+    return speech_shards(saa, tmp_path_factory.mktemp("saa") / "shards")
+
+
+@pytest.fixture(scope="session")
+def saa_run(saa_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A calibrated run of the branch `frames` on `saa_shards`."""
+    from launch.applications.calibrate import calibrate_run
+    from tests.support.speech_runs import FRAMES, speech_run
+
+    run = speech_run(FRAMES, saa_shards, tmp_path_factory.mktemp("saa") / "frames")
+    calibrate_run(run, device="cpu")
+    return run
+
+
+@pytest.fixture(scope="session")
+def saa_phones_run(saa_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A calibrated run of the branch `phones` on `saa_shards`."""
+    from launch.applications.calibrate import calibrate_run
+    from tests.support.speech_runs import PHONES, speech_run
+
+    run = speech_run(PHONES, saa_shards, tmp_path_factory.mktemp("saa") / "phones")
+    calibrate_run(run, device="cpu")
+    return run
+
+
 @pytest.fixture
 def ctrl_c() -> Iterator[None]:
     """SIGINT as in a foreground shell, for this process and those it starts.

@@ -43,6 +43,8 @@ FORMAT_VERSION = 1
 WEIGHTS_NAME = "model.safetensors"
 DESCRIPTION_NAME = "model.json"
 _DESCRIPTION_KEY = "accent_model"
+FRAMES_PER_BATCH = 6_000
+"""Frames, with padding, that go through a model at a time: a minute of sound."""
 
 
 class Prediction(NamedTuple):
@@ -50,8 +52,13 @@ class Prediction(NamedTuple):
 
     embedding_E: np.ndarray
     """float32 of unit length."""
-    probability_A: np.ndarray
-    """float32: the accent head's probability of each accent, in the order of the model's accents."""
+    logits_A: np.ndarray
+    """float32: the accent head's logits, in the order of the model's accents."""
+
+    @property
+    def probability_A(self) -> np.ndarray:  # noqa: N802 (the shape legend)
+        """float32: the accent head's probability of each accent, not calibrated."""
+        return torch.from_numpy(self.logits_A).softmax(-1).numpy()
 
 
 def save_model(model: AccentEncoder, folder: Path, feature_config: FeatureConfig) -> Path:
@@ -92,7 +99,7 @@ def load_model(source: Path | str, device: torch.device | str = "cpu") -> tuple[
     Raises:
         AccentError: no model there, a damaged one, or one made for other columns or phones than this program's.
     """
-    path = _find_weights(Path(source))
+    path = find_weights(Path(source))
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             description = _checked_description((file.metadata() or {}).get(_DESCRIPTION_KEY), path)
@@ -196,15 +203,6 @@ class AccentEmbedder:
         """Return the embedding, float32 [E] of unit length, of sound prepared with `accent.audio.prepare`."""
         return self.predict_speech(speech, sex).embedding_E
 
-    def identify(self, path: Path | str, sex: str | None = None) -> dict[str, float]:
-        """Return the probability of each accent for a sound file, the likeliest first.
-
-        Arguments and errors as for `embed_file`.  The probabilities sum to 1 over the accents the model knows; a
-        speaker of any other accent gets one of these names all the same.
-        """
-        probability_A = self.predict_file(path, sex).probability_A
-        return {self.accents[index]: float(probability_A[index]) for index in np.argsort(-probability_A, kind="stable")}
-
     def predict_file(self, path: Path | str, sex: str | None = None) -> Prediction:
         """Return embedding and accent probabilities of a sound file; arguments and errors as for `embed_file`."""
         return self.predict_speech(load_speech(Path(path), self.feature_config.audio), sex)
@@ -232,21 +230,45 @@ class AccentEmbedder:
         return [_prediction(self.model(*given)) for given in self._inputs(recordings)]
 
     @torch.inference_mode()
-    def predict_speaker(self, recordings: Sequence[np.ndarray]) -> Prediction:
+    def predict_speaker(self, recordings: Sequence[np.ndarray], half: int | None = None) -> Prediction:
         """Return one embedding and the accent probabilities of all of one speaker's recordings together.
 
         Args:
             recordings: as for `predict_voice`.
+            half: for a speaker who trained a phonetic model's heads: which, see `PhoneRecogniser.posteriors`.
         """
         if isinstance(self.model, PhoneticEncoder):
-            sums = join([self.model.statistics(*given) for given in self._inputs(recordings)])
+            half_B = None if half is None else torch.tensor([half], device=self.device)
+            sums = join([self.model.statistics(*given, half_B) for given in self._inputs(recordings)])
             together = sums.grouped(torch.ones(1, len(recordings), device=self.device))
             return _prediction(self.model.embed(together))
         outputs = [self.model(*given) for given in self._inputs(recordings)]
         mean_1E = torch.stack([output.embedding_BE.float() for output in outputs]).mean(0)
         embedding_E = torch.nn.functional.normalize(mean_1E, dim=-1)[0].cpu().numpy()
         mean_1A = torch.stack([output.accent_logits_BA.float() for output in outputs]).mean(0)
-        return Prediction(embedding_E, mean_1A.softmax(-1)[0].cpu().numpy())
+        return Prediction(embedding_E, mean_1A[0].cpu().numpy())
+
+    @torch.inference_mode()
+    def predict_recordings(self, recordings: Sequence[np.ndarray]) -> list[Prediction]:
+        """Return embedding and logits of recordings, each of a speaker of its own; in batches of similar length.
+
+        Args:
+            recordings: features, schema columns in raw units, NaN where undefined.
+
+        Returns:
+            One prediction each, in the order of the recordings; the same as each alone, to rounding.
+        """
+        predictions: dict[int, Prediction] = {}
+        for rows in batches_by_length([len(frames_TD) for frames_TD in recordings], FRAMES_PER_BATCH):
+            frames_BTD, valid_BT = _padded([recordings[row] for row in rows])
+            voices = None
+            if self.model.config.normalisation == "speaker":
+                voices = measure_voices(frames_BTD, valid_BT).to(self.device)
+            output = self.model(frames_BTD.to(self.device), valid_BT.to(self.device), voices)
+            embedding_BE = output.embedding_BE.float().cpu().numpy()
+            logits_BA = output.accent_logits_BA.float().cpu().numpy()
+            predictions.update(zip(rows, map(Prediction, embedding_BE, logits_BA), strict=True))
+        return [predictions[row] for row in range(len(recordings))]
 
     def _inputs(self, recordings: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, VoiceStatistics | None]]:
         """Yield frames, mask and voice of each recording, as the model takes them."""
@@ -263,10 +285,37 @@ class AccentEmbedder:
 def _prediction(output: EncoderOutput) -> Prediction:
     """Return what a model says of its first row."""
     embedding_E = output.embedding_BE[0].float().cpu().numpy()
-    return Prediction(embedding_E, output.accent_logits_BA[0].float().softmax(-1).cpu().numpy())
+    return Prediction(embedding_E, output.accent_logits_BA[0].float().cpu().numpy())
 
 
-def _find_weights(source: Path) -> Path:
+def batches_by_length(lengths: Sequence[int], most_frames: int) -> list[list[int]]:
+    """Group rows of similar length, so that little of a batch is padding.
+
+    >>> batches_by_length([5, 1, 4], most_frames=7)
+    [[1], [2], [0]]
+    >>> batches_by_length([5, 1, 4], most_frames=8)
+    [[1, 2], [0]]
+    """
+    batches: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if not batches or (len(batches[-1]) + 1) * lengths[row] > most_frames:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+def _padded(recordings: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Return frames [B, T, D] rounded as in shards, and which of them are real [B, T]."""
+    length_B = [len(frames_TD) for frames_TD in recordings]
+    frames_BTD = np.zeros((len(recordings), max(length_B), recordings[0].shape[1]), np.float32)
+    for row, frames_TD in enumerate(recordings):
+        frames_BTD[row, : len(frames_TD)] = frames_TD.astype(np.float16)
+    valid_BT = np.arange(max(length_B)) < np.array(length_B)[:, None]
+    return torch.from_numpy(frames_BTD), torch.from_numpy(valid_BT)
+
+
+def find_weights(source: Path) -> Path:
+    """Return the weights file of a run folder, a model folder, or the file itself; `AccentError` if there is none."""
     for candidate in (source, source / WEIGHTS_NAME, source / "model" / WEIGHTS_NAME):
         if candidate.is_file():
             return candidate

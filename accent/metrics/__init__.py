@@ -3,6 +3,7 @@
 Pure functions of embeddings and labels.  The speaker is the independent unit everywhere: a match between two
 recordings of one speaker never counts for the accent, and intervals come from drawing speakers, not utterances, again.
 Each file holds one idea: `classification` (accent of an unseen speaker), `verification` (equal error rates),
+`detection` (thresholds and their costs), `score_normalisation` and `quality_calibration` (speaker trials over accents),
 `retrieval` (MAP@R and silhouette), `leakage` (what is left of the speaker), `calibration` (are probabilities true),
 `permutation` (could it be luck), `open_set` (accents never learnt), `groups` (several utterances of a speaker at once).
 """

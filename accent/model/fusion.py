@@ -70,7 +70,9 @@ class Subsampling(nn.Module):
             Positions `[B, U, H]`, zero in padding, and `valid_BU`: true where a group has a real frame.
         """
         batch, frames, _ = x_BTH.shape
-        missing = -frames % self.factor
-        grouped_BU = F.pad(x_BTH, (0, 0, 0, missing)).reshape(batch, (frames + missing) // self.factor, -1)
-        valid_BU = F.pad(valid_BT, (0, missing)).reshape(batch, -1, self.factor).any(dim=-1)
+        positions = (frames + self.factor - 1) // self.factor
+        # Written as a product, the length divides by the factor for torch.export too, whatever the frames.
+        missing = positions * self.factor - frames
+        grouped_BU = F.pad(x_BTH, (0, 0, 0, missing)).reshape(batch, positions, -1)
+        valid_BU = F.pad(valid_BT, (0, missing)).reshape(batch, positions, self.factor).any(dim=-1)
         return zero_padding(self.linear(grouped_BU), valid_BU), valid_BU

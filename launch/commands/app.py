@@ -10,17 +10,38 @@ import typer
 
 from launch.commands.align import align
 from launch.commands.baselines import baselines
+from launch.commands.calibrate import calibrate
 from launch.commands.config import config
 from launch.commands.crossval import crossval
 from launch.commands.demo import demo
 from launch.commands.embed import embed
 from launch.commands.evaluate import evaluate
+from launch.commands.export import export
 from launch.commands.featurize import featurize
+from launch.commands.identify import identify
 from launch.commands.inspect import inspect
 from launch.commands.merge import merge
+from launch.commands.rescore import rescore
 from launch.commands.slurm import slurm
+from launch.commands.verify import verify
 
-COMMANDS = (align, featurize, inspect, config, slurm, evaluate, crossval, baselines, embed, demo)
+COMMANDS = (
+    align,
+    featurize,
+    inspect,
+    config,
+    slurm,
+    evaluate,
+    crossval,
+    baselines,
+    calibrate,
+    embed,
+    identify,
+    verify,
+    export,
+    rescore,
+    demo,
+)
 
 app = typer.Typer(
     help="Train accent embeddings from scratch: speech to features to tar shards to a distributed encoder.",

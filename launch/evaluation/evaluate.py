@@ -117,7 +117,7 @@ def evaluate_run(
     writable_folder(folder)
     taught_prompts = sorted(set(training_set.prompts) - set(parts.held_out_prompts))
     tested_prompts = None if other_corpus else sorted(set(parts.held_out_prompts) & set(tested_set.prompts)) or None
-    half_S = _halves(run, training_set) if isinstance(model, PhoneticEncoder) else None
+    half_S = trained_halves_of(run, training_set) if isinstance(model, PhoneticEncoder) else None
     taught = EvaluationLoader(training_set, parts.train, prompts=taught_prompts)
     taught_speech = embed_speech(model, taught, device, half_S, "training speakers")
     training, _ = _recordings(accents, taught, taught_speech)
@@ -242,7 +242,7 @@ def _recordings(
     return recordings, embed_rows
 
 
-def _halves(run: Path, training_set: ShardSet) -> torch.Tensor:
+def trained_halves_of(run: Path, training_set: ShardSet) -> torch.Tensor:
     """Return who trained which phone head: each training speaker is read by the head that never heard them."""
     begun_with = load(RunConfig, run / "config.yaml").init
     heads = run if begun_with is None else Path(begun_with)

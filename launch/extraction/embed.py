@@ -19,16 +19,17 @@ from accent.errors import AccentError
 from accent.files import writable_folder, write_archive, write_text
 from accent.inference.embedder import AccentEmbedder, Prediction
 from launch.extraction.compatibility import check_features
-from launch.extraction.extract import extract, track_on_terminal, usable_device
+from launch.extraction.extract import extract, usable_device
 from launch.extraction.sound_features import features_of_files
+from launch.extraction.sound_files import list_sound_files
 from launch.extraction.speaker_statistics import voices_for
+from launch.extraction.terminal import track_on_terminal
 from shards.corpora.names import escaped, is_utf8
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import MANIFEST_NAME, ShardSet
 
 Arrays = Mapping[str, np.ndarray]
 Refused = tuple[tuple[str, str], ...]
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _embed_shards(embedder: AccentEmbedder, root: Path) -> tuple[Arrays, Refused
 
 def _embed_sound(embedder: AccentEmbedder, source: Path, workers: int) -> tuple[Arrays, Refused]:
     alone = source.is_file()
-    listed, refused = _sound_files(source)
+    listed, refused = list_sound_files(source)
     files = [path for path in listed if is_utf8(str(path))]
     refused += [
         (escaped(os.path.relpath(path, source)), "its name is not UTF-8; rename it")
@@ -174,25 +175,3 @@ def _table(arrays: Arrays, accents: Sequence[str]) -> str:
         # The shortest text that gives back the same float32.
         writer.writerow([*names, *map(str, probability_A), *map(str, embedding_E)])
     return text.getvalue()
-
-
-def _sound_files(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:
-    """Return the sound files, and each folder that cannot be listed with the reason."""
-    if source.is_file():
-        return [source], []
-    if not source.is_dir():
-        raise AccentError(f"{source}: no such file or folder")
-    faults: list[OSError] = []
-    files = sorted(
-        path
-        for folder, _, names in os.walk(source, onerror=faults.append)
-        for path in (Path(folder, name) for name in names)
-        if path.suffix.lower() in SOUND_SUFFIXES
-    )
-    refused = [
-        (escaped(os.path.relpath(one.filename or source, source)), f"cannot be listed: {one.strerror or one}")
-        for one in faults
-    ]
-    if not files and not refused:
-        raise AccentError(f"{source}: no sound file ({', '.join(SOUND_SUFFIXES)}) and no shard set in this folder")
-    return files, refused

@@ -6,15 +6,12 @@ user calls.  Validation calls `encode` itself, because its processes have to agr
 Shape legend: B rows of a batch, N recordings, E embedding, A accents.  Cost: one forward pass an utterance.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from accent.errors import AccentError
@@ -23,7 +20,6 @@ from accent.model.normalisation import VoiceStatistics
 from launch.extraction.speaker_statistics import voices_for
 from launch.runtime.precision import Precision, autocast
 from shards.loading.batch import Batch
-from shards.loading.protocol import EvaluationBatches
 
 
 class EncodedRows(NamedTuple):
@@ -175,9 +171,3 @@ def usable_device(device: torch.device | str | None) -> torch.device:
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise AccentError(f"device {wanted}: this machine has {torch.cuda.device_count()} GPUs, counted from 0")
     return wanted
-
-
-def track_on_terminal(items: Sequence[Any] | EvaluationBatches, description: str) -> Iterable[Any]:
-    """Yield the items beside a progress bar on stderr; without one where stderr is no terminal."""
-    bar = Console(stderr=True)
-    return track(items, description, len(items), console=bar, disable=not sys.stderr.isatty(), transient=True)

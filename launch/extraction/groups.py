@@ -22,9 +22,10 @@ from accent.model.build import AccentEncoder
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.statistics import PhoneStatistics
 from accent.model.phonetic.store import StatisticsStore
-from launch.extraction.extract import Extraction, extract, track_on_terminal, usable_device
+from launch.extraction.extract import Extraction, extract, usable_device
 from launch.extraction.phone_statistics import fill_store
 from launch.extraction.speaker_statistics import voices_for
+from launch.extraction.terminal import track_on_terminal
 from shards.loading.loader import EvaluationLoader
 
 BLOCK_ROWS = 32

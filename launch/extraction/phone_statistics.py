@@ -9,8 +9,8 @@ import torch
 
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.store import StatisticsStore
-from launch.extraction.extract import track_on_terminal
 from launch.extraction.speaker_statistics import voices_for
+from launch.extraction.terminal import track_on_terminal
 from shards.loading.protocol import EvaluationBatches
 
 

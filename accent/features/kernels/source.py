@@ -12,7 +12,6 @@ window, S samples of a padded frame, F frequencies, K bands.
 import functools
 
 import numpy as np
-from scipy.signal import get_window
 
 from accent.dsp.compile import kernel
 from accent.dsp.lanes import LANES
@@ -81,8 +80,8 @@ def source_frames(
 @functools.lru_cache(maxsize=8)
 def _window(width: int) -> np.ndarray:
     """Return the Hann window whose first sample weighs 0 and whose last does not."""
-    window_W: np.ndarray = get_window("hann", width)
-    return window_W
+    # numpy's, not scipy.signal's: whose import takes longer than a second, and every start would pay for it.
+    return np.hanning(width + 1)[:-1]
 
 
 def _band_octaves(n_bands: int) -> np.ndarray:

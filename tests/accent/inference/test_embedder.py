@@ -197,11 +197,16 @@ def test_features_are_rounded_as_they_are_in_shards():
     assert (embedder.predict_frames(exact).embedding_E == embedder.predict_frames(stored).embedding_E).all()
 
 
-def test_probabilities_name_every_accent_likeliest_first(wav):
-    probabilities = AccentEmbedder(tiny(), FeatureConfig()).identify(wav)
-    assert set(probabilities) == set(ACCENTS)
-    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
-    assert list(probabilities.values()) == sorted(probabilities.values(), reverse=True)
+@pytest.mark.parametrize("normalisation", get_args(Mode))
+def test_recordings_in_batches_are_each_predicted_as_alone(normalisation):
+    embedder = AccentEmbedder(tiny(normalisation=normalisation), FeatureConfig())
+    recordings = [frames(length, seed) for seed, length in enumerate([300, 80, 2500, 81, 4000, 120])]
+    together = embedder.predict_recordings(recordings)
+    for one, recording in zip(together, recordings, strict=True):
+        alone = embedder.predict_frames(recording)
+        np.testing.assert_allclose(one.embedding_E, alone.embedding_E, atol=1e-5)
+        np.testing.assert_allclose(one.logits_A, alone.logits_A, atol=2e-4)
+        assert one.probability_A.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_sex_moves_the_formants_where_the_configuration_says_so(wav):

@@ -1,0 +1,276 @@
+"""A trained model and what its answers are worth: `accent.load` returns it.
+
+    embed        one vector a recording
+    embed_speaker    one vector of several recordings of one speaker
+    identify     the accents, ranked by calibrated probability, or "unknown"
+    verify       do two speakers share an accent?
+
+A recording is a path, or samples with their rate; a list gives a list of answers, computed in batches.  The model is
+read only: several threads may use one.  `identify` and `verify` need the model's calibration
+(`accent calibrate RUN SHARDS` measures it) and refuse noise and music; `embed` embeds whatever it gets.
+
+Shapes: N recordings, E embedding, A accents, n samples, C channels.  Cost: features, some milliseconds a second of
+sound; then a forward pass.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import torch
+
+from accent.audio.prepare import load_speech, prepare_speech
+from accent.errors import AccentError
+from accent.features.extract import extract
+from accent.grid import FRAMES_PER_SECOND
+from accent.inference.calibration import Calibration, Level, probabilities, unknownness
+from accent.inference.embedder import AccentEmbedder, Prediction, find_weights
+from accent.inference.speech_check import kind_of_sound
+
+UNKNOWN = "unknown"
+"""The answer for an accent that the model does not recognise."""
+Sound = str | Path | np.ndarray
+"""A sound file; or samples, `[n]` or `[n, C]`, full scale at -1 and 1, or int16."""
+
+
+@dataclass(frozen=True)
+class Identification:
+    """Which accent is spoken."""
+
+    accent: str
+    """The likeliest accent, or `UNKNOWN`."""
+    known: bool
+    """Whether it is one that the model recognises."""
+    probabilities: Mapping[str, float]
+    """Calibrated, of each accent that the model knows, the likeliest first; they sum to 1."""
+    unknownness: float
+    """How little the model recognises; above `unknown_above` the answer is `UNKNOWN`."""
+    unknown_above: float
+    """The threshold for this amount of speech."""
+    seconds: float
+    """Speech heard."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether two speakers share an accent."""
+
+    same_accent: bool
+    """The score is above the threshold."""
+    score: float
+    """Cosine of the two embeddings, -1 ... 1."""
+    threshold: float
+    """Where the two kinds of errors are equally frequent, for this amount of speech."""
+    equal_error_rate: float
+    """How frequent they are, on the speakers that the model was calibrated with."""
+
+
+class AccentModel:
+    """A trained model at work.
+
+    Args:
+        embedder: the model.
+        calibration: what its answers are worth; None if it was never measured.
+        why_not_calibrated: what `identify` and `verify` say without it.
+
+    Example:
+        >>> model = accent.load("runs/l2arctic")  # doctest: +SKIP
+        >>> model.identify("speech.wav").accent  # doctest: +SKIP
+        'Hindi'
+    """
+
+    def __init__(self, embedder: AccentEmbedder, calibration: Calibration | None, why_not_calibrated: str = "") -> None:
+        self.embedder = embedder
+        self._calibration = calibration
+        self._why_not = why_not_calibrated
+
+    @property
+    def accents(self) -> tuple[str, ...]:
+        """The accents the model tells apart."""
+        return self.embedder.accents
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the model's answers are worth.
+
+        Raises:
+            AccentError: it was never measured, or on other weights.
+        """
+        if self._calibration is None:
+            raise AccentError(self._why_not)
+        return self._calibration
+
+    def embed(self, sound: Sound | Sequence[Sound], rate: int | None = None) -> np.ndarray:
+        """Return the embedding of a recording, or of each of a list, each taken for a speaker of its own.
+
+        Args:
+            sound: a recording or a list of them.
+            rate: samples a second; needed for arrays.
+
+        Returns:
+            float32 [E] of unit length; of a list [N, E].
+
+        Raises:
+            AccentError: a recording cannot be used; the line says which and why.
+        """
+        frames = self._features(_listed(sound), rate)
+        embedding_NE = np.stack([one.embedding_E for one in self.embedder.predict_recordings(frames)])
+        return embedding_NE if _is_list(sound) else embedding_NE[0]
+
+    def embed_speaker(self, sounds: Sequence[Sound], rate: int | None = None) -> np.ndarray:
+        """Return one embedding, float32 [E], of recordings of one speaker; arguments and errors as for `embed`."""
+        return self._speaker(sounds, rate)[0].embedding_E
+
+    @overload
+    def identify(self, sound: Sound, rate: int | None = None) -> Identification: ...  # type: ignore[overload-overlap]
+    @overload
+    def identify(self, sound: Sequence[Sound], rate: int | None = None) -> list[Identification]: ...
+    def identify(
+        self, sound: Sound | Sequence[Sound], rate: int | None = None
+    ) -> Identification | list[Identification]:
+        """Return the accents of a recording, or of each of a list, each taken for a speaker of its own.
+
+        Arguments as for `embed`.
+
+        Returns:
+            The answer; of a list a list.
+
+        Raises:
+            AccentError: as for `embed`; a recording is noise or music; or the model is not calibrated.
+        """
+        self.calibration  # noqa: B018 - refuse before the work
+        frames = self._features(_listed(sound), rate, speech_only=True)
+        answers = [
+            self.identification(prediction, len(one) / FRAMES_PER_SECOND)
+            for prediction, one in zip(self.embedder.predict_recordings(frames), frames, strict=True)
+        ]
+        return answers if _is_list(sound) else answers[0]
+
+    def identify_speaker(self, sounds: Sequence[Sound], rate: int | None = None) -> Identification:
+        """Return the accent of one speaker from several recordings; arguments and errors as for `identify`."""
+        self.calibration  # noqa: B018 - refuse before the work
+        return self.identification(*self._speaker(sounds, rate, speech_only=True))
+
+    def verify(
+        self, first: Sound | Sequence[Sound], second: Sound | Sequence[Sound], rate: int | None = None
+    ) -> Verification:
+        """Say whether two speakers share an accent.
+
+        Args:
+            first: a recording, or a list of recordings of one speaker.
+            second: the same of the other speaker.
+            rate: samples a second; needed for arrays.
+
+        Returns:
+            The answer, with its threshold.
+
+        Raises:
+            AccentError: as for `identify`.
+        """
+        self.calibration  # noqa: B018 - refuse before the work
+        one, other = (self._speaker(_listed(sound), rate, speech_only=True) for sound in (first, second))
+        return self.verification(one[0].embedding_E, other[0].embedding_E, min(one[1], other[1]))
+
+    def identification(self, prediction: Prediction, seconds: float) -> Identification:
+        """Turn a prediction into an answer.
+
+        Args:
+            prediction: of the model.
+            seconds: speech that it is made of.
+
+        Raises:
+            AccentError: the model is not calibrated.
+        """
+        level = self._level(seconds)
+        probability_A = probabilities(prediction.logits_A, level.temperature)
+        ranked = {self.accents[at]: float(probability_A[at]) for at in np.argsort(-probability_A, kind="stable")}
+        unknown = unknownness(prediction.logits_A)
+        known = unknown <= level.unknown_above
+        accent = next(iter(ranked)) if known else UNKNOWN
+        return Identification(accent, known, ranked, unknown, level.unknown_above, seconds)
+
+    def verification(self, first_E: np.ndarray, second_E: np.ndarray, seconds: float) -> Verification:
+        """Compare two embeddings.
+
+        Args:
+            first_E: of unit length.
+            second_E: of unit length.
+            seconds: speech behind the one that has less.
+
+        Raises:
+            AccentError: the model is not calibrated.
+        """
+        level = self._level(seconds)
+        score = float(first_E.astype(np.float64) @ second_E.astype(np.float64))
+        return Verification(score > level.same_above, score, level.same_above, level.equal_error_rate)
+
+    def _level(self, seconds: float) -> Level:
+        return self.calibration.level(seconds)
+
+    def _speaker(
+        self, sounds: Sequence[Sound], rate: int | None, speech_only: bool = False
+    ) -> tuple[Prediction, float]:
+        frames = self._features(sounds, rate, speech_only)
+        return self.embedder.predict_speaker(frames), sum(map(len, frames)) / FRAMES_PER_SECOND
+
+    def _features(self, sounds: Sequence[Sound], rate: int | None, speech_only: bool = False) -> list[np.ndarray]:
+        if not len(sounds):
+            raise AccentError("no recording given; give at least one")
+        return [self._frames(sound, rate, number, speech_only) for number, sound in enumerate(sounds, start=1)]
+
+    def _frames(self, sound: Sound, rate: int | None, number: int, speech_only: bool) -> np.ndarray:
+        config = self.embedder.feature_config
+        name = str(sound) if isinstance(sound, (str, Path)) else f"recording {number}"
+        if isinstance(sound, (str, Path)):
+            speech = load_speech(Path(sound), config.audio)
+        else:
+            try:
+                speech = prepare_speech(_checked(np.asarray(sound), rate), rate or 0, config.audio)
+            except AccentError as error:
+                raise AccentError(f"{name}: {error}") from error
+        frames_TD = extract(speech, config).frames_TD
+        reason = kind_of_sound(frames_TD).reason if speech_only else None
+        if reason is not None:
+            raise AccentError(f"{name}: {reason}")
+        return frames_TD
+
+
+def load(source: Path | str, device: torch.device | str = "cpu") -> AccentModel:
+    """Load a trained model.
+
+    Args:
+        source: a run folder, a model folder (exported, or that of a run), or its weights file.
+        device: where to compute: cpu, cuda or cuda:N.
+
+    Returns:
+        The model; safe to use from several threads.
+
+    Raises:
+        AccentError: no model there, or a damaged one.
+    """
+    embedder = AccentEmbedder.load(source, device)
+    try:
+        return AccentModel(embedder, Calibration.load(find_weights(Path(source)), f"accent calibrate {source}"))
+    except AccentError as error:
+        return AccentModel(embedder, None, str(error))
+
+
+def _is_list(sound: Sound | Sequence[Sound]) -> bool:
+    return not isinstance(sound, (str, Path, np.ndarray))
+
+
+def _listed(sound: Sound | Sequence[Sound]) -> Sequence[Sound]:
+    return [sound] if isinstance(sound, (str, Path, np.ndarray)) else sound
+
+
+def _checked(samples: np.ndarray, rate: int | None) -> np.ndarray:
+    """Return samples that are an array of sound; raise `AccentError` otherwise."""
+    if rate is None or rate <= 0:
+        raise AccentError("samples without their rate; give rate=, in samples a second")
+    if samples.ndim not in (1, 2):
+        raise AccentError(f"an array of {samples.ndim} dimensions; give samples [n], or [n, channels]")
+    if samples.ndim == 2 and samples.shape[1] > samples.shape[0]:
+        raise AccentError(f"samples of shape {samples.shape}: channels come first; give samples [n, channels]")
+    return samples

@@ -1,0 +1,1 @@
+"""A trained model at work: calibrated, asked from the shell, exported."""

@@ -1,0 +1,28 @@
+"""`accent calibrate`: what a model's answers are worth, measured and kept beside it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def calibrate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
+    shards: Annotated[
+        Path | None,
+        typer.Argument(metavar="SHARDS", help="Its shard set; the one it was trained on if left out."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; a GPU if there is one.")] = None,
+) -> None:
+    """Measure a run's temperature and thresholds on its validation speakers, for identify and verify.
+
+    Without validation speakers the training speakers are measured, and the result says so.
+
+    Example: accent calibrate runs/l2arctic
+    """
+    from rich.console import Console
+
+    from launch.applications.calibrate import calibrate_run
+    from launch.reporting.calibration_table import calibration_table
+
+    Console().print(*calibration_table(calibrate_run(run, shards, device)))

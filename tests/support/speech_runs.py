@@ -1,0 +1,46 @@
+"""Runs on real speech, small enough to train in seconds: four speakers of three accents, two of each validate."""
+
+from pathlib import Path
+from typing import Any
+
+from accent.configuration import load
+from launch.run_config import RunConfig
+from launch.training.run import train_run
+from shards import FeatureProcessor
+from shards.corpora.corpus import CorpusConfig
+from shards.writing.processor import FeaturizeConfig
+
+KNOWN = ("Arabic", "French", "Mandarin")
+UNKNOWN = ("English", "Spanish")
+COMMON: dict[str, Any] = {
+    "device": "cpu",
+    "split": {"validation_speakers": 2, "test_speakers": 0},
+    "batch": {"speakers_per_accent": 2, "utterances_per_speaker": 2, "crop_frames": 200},
+    "optimizer": {"lr": 3e-3, "warmup_steps": 2},
+}
+FRAMES = {
+    **COMMON,
+    "epochs": 6,
+    "validate_every_epochs": 6,
+    "model": {"preset": "tiny", "hidden": 32, "layers": 1, "heads": 2, "embedding_dim": 32},
+}
+PHONES = {
+    **COMMON,
+    "epochs": 3,
+    "validate_every_epochs": 3,
+    "model": {"preset": "phonetic", "phone_channels": 24, "directions": 16, "embedding_dim": 16},
+    "phones": {"epochs": 3, "batch": {"speakers_per_accent": 2, "utterances_per_speaker": 2, "crop_frames": 200}},
+}
+
+
+def speech_shards(saa: Path, folder: Path) -> Path:
+    """Featurize the known accents."""
+    config = FeaturizeConfig(corpus=CorpusConfig(accents=KNOWN))
+    FeatureProcessor(saa, folder, config, workers=1).process_dataset()
+    return folder
+
+
+def speech_run(settings: dict[str, Any], shards: Path, run: Path) -> Path:
+    """Train and return the run's folder."""
+    train_run(load(RunConfig, settings, [f"run={run}", f"shards={shards}"]))
+    return run
