@@ -16,7 +16,7 @@ sound; then a forward pass.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from accent.inference.speech_check import kind_of_sound
 
 UNKNOWN = "unknown"
 """The answer for an accent that the model does not recognise."""
-Sound = str | Path | np.ndarray
+Sound: TypeAlias = str | Path | np.ndarray
 """A sound file; or samples, `[n]` or `[n, C]`, full scale at -1 and 1, or int16."""
 
 

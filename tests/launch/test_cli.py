@@ -53,7 +53,7 @@ def corpus(tmp_path_factory) -> Path:
 
 SMALL_RUN = (
     "model.preset=tiny", "epochs=3", "batch.speakers_per_accent=1", "batch.utterances_per_speaker=2",
-    "batch.crop_frames=40", "optimizer.warmup_steps=1", "device=cpu",
+    "batch.crop_frames=40", "optimizer.warmup_steps=1", "split.test_speakers=1", "device=cpu",
 )  # fmt: skip
 
 
