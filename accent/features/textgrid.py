@@ -99,12 +99,12 @@ def read_alignment(textgrid_path: Path) -> Alignment:
     return Alignment([(start, end, phone or UNKNOWN) for start, end, phone in phones], dict(sorted(unknown.items())))
 
 
-def read_labels(textgrid_path: Path, names: Sequence[str] = TIERS) -> list[tuple[float, float, str]]:
+def read_labels(textgrid_path: Path, names: Sequence[str]) -> list[tuple[float, float, str]]:
     """Read the labels of a tier as they are written.
 
     Args:
         textgrid_path: a TextGrid.
-        names: names that the tier may have, in lower case; of phones, if none are given.
+        names: names that the tier may have, in lower case.
 
     Returns:
         (start, end, label) in seconds, in order of time; nothing if no tier has such a name.
