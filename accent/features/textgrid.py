@@ -11,6 +11,7 @@ import codecs
 import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,8 @@ TIERS = ("phones", "phone", "phonemes", "phoneme", "mau")
 ROUNDING_SECONDS = 0.001
 """Intervals may overlap by this much: programs round times in their own ways."""
 _Intervals = list[tuple[float, float, str]]
+_Tiers = list[tuple[str, _Intervals | None]]
+"""Name and intervals of each tier; None for tiers of points."""
 
 
 class Alignment(NamedTuple):
@@ -89,31 +92,46 @@ def read_alignment(textgrid_path: Path) -> Alignment:
         AccentError: the file is missing, is no TextGrid, or has no such tier or several; the line names the file.
     """
     path = Path(textgrid_path)
-    try:
-        if not path.is_file():
-            raise AccentError(f"{path}: no such TextGrid")
-        tiers = _read_plainly(path)
-        if tiers is None:
-            tiers = _read_with_praat(path)
-    except OSError as error:
-        raise AccentError(f"{path}: cannot be read ({error.strerror or error})") from error
-    labelled = _phone_tier(tiers, path)
+    labelled = _phone_tier(_tiers(path), path)
     sampa = are_sampa(label for _, _, label in labelled)
     phones = [(start, end, known_phone(label, sampa)) for start, end, label in labelled]
     unknown = Counter(label for (_, _, label), (_, _, phone) in zip(labelled, phones, strict=True) if phone is None)
     return Alignment([(start, end, phone or UNKNOWN) for start, end, phone in phones], dict(sorted(unknown.items())))
 
 
-def _phone_tier(tiers: list[tuple[str, _Intervals | None]], path: Path) -> _Intervals:
+def read_labels(textgrid_path: Path, names: Sequence[str]) -> list[tuple[float, float, str]]:
+    """Read the labels of a tier as they are written.
+
+    Args:
+        textgrid_path: a TextGrid.
+        names: names that the tier may have, in lower case.
+
+    Returns:
+        (start, end, label) in seconds, in order of time; nothing if no tier has such a name.
+
+    Raises:
+        AccentError: the file is missing or is no TextGrid, or there are several such tiers.
+    """
+    path = Path(textgrid_path)
+    found = _named(_tiers(path), names)
+    if len(found) > 1 and any(one != found[0] for one in found):
+        raise AccentError(f"{path}: {len(found)} tiers named {' or '.join(names)}; keep one")
+    return found[0] if found else []
+
+
+def _tiers(path: Path) -> _Tiers:
+    try:
+        if not path.is_file():
+            raise AccentError(f"{path}: no such TextGrid")
+        tiers = _read_plainly(path)
+        return _read_with_praat(path) if tiers is None else tiers
+    except OSError as error:
+        raise AccentError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _phone_tier(tiers: _Tiers, path: Path) -> _Intervals:
     """Return the tier of phones, among tiers of intervals and (None) of points."""
-    exactly, at_the_end = [], []
-    for name, intervals in tiers:
-        words = name.strip().lower()
-        if intervals is not None and words in TIERS:
-            exactly.append(intervals)
-        elif intervals is not None and re.split(r"\s+-\s+|[/:]", words)[-1].strip() in TIERS:
-            at_the_end.append(intervals)
-    found = exactly or at_the_end
+    found = _named(tiers, TIERS)
     names = ", ".join(name for name, _ in tiers) or "no tiers"
     if not found:
         raise AccentError(f"{path}: no interval tier named '{TIERS[0]}'; it has {names}")
@@ -122,7 +140,19 @@ def _phone_tier(tiers: list[tuple[str, _Intervals | None]], path: Path) -> _Inte
     return found[0]
 
 
-def _read_plainly(path: Path) -> list[tuple[str, _Intervals | None]] | None:
+def _named(tiers: _Tiers, names: Sequence[str]) -> list[_Intervals]:
+    """Return the interval tiers of these names; only if there are none, those with a speaker's name before it."""
+    exactly, at_the_end = [], []
+    for name, intervals in tiers:
+        words = name.strip().lower()
+        if intervals is not None and words in names:
+            exactly.append(intervals)
+        elif intervals is not None and re.split(r"\s+-\s+|[/:]", words)[-1].strip() in names:
+            at_the_end.append(intervals)
+    return exactly or at_the_end
+
+
+def _read_plainly(path: Path) -> _Tiers | None:
     """Return the tiers of a TextGrid that is written as Praat and the usual aligners write it; None for others."""
     content = path.read_bytes()
     encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
@@ -135,12 +165,12 @@ def _read_plainly(path: Path) -> list[tuple[str, _Intervals | None]] | None:
     return next((tiers for layout in _LAYOUTS if (tiers := _plain_tiers(text, layout))), None)
 
 
-def _plain_tiers(text: str, layout: _Layout) -> list[tuple[str, _Intervals | None]]:
+def _plain_tiers(text: str, layout: _Layout) -> _Tiers:
     """Return name and intervals of every tier; none unless all of the text is as the layout and the counts say."""
     header = layout.header.match(text)
     if header is None or float(header[1]) >= float(header[2]):
         return []
-    tiers: list[tuple[str, _Intervals | None]] = []
+    tiers: _Tiers = []
     at = header.end()
     for _ in range(int(header[3])):
         opening = layout.tier.match(text, at)
@@ -171,7 +201,7 @@ def _lasting(intervals: _Intervals) -> _Intervals:
     return [one for one in intervals if one[0] < one[1]]
 
 
-def _read_with_praat(path: Path) -> list[tuple[str, _Intervals | None]]:
+def _read_with_praat(path: Path) -> _Tiers:
     """Let Praat read a TextGrid, in any form that it knows."""
     # Imported here, because most processes never need it.
     import parselmouth
@@ -186,7 +216,7 @@ def _read_with_praat(path: Path) -> list[tuple[str, _Intervals | None]]:
         raise AccentError(f"{path}: not readable as a TextGrid (Praat: {reason})") from error
     if not isinstance(grid, parselmouth.TextGrid):
         raise AccentError(f"{path}: not readable as a TextGrid (Praat: it is a {type(grid).__name__})")
-    tiers: list[tuple[str, _Intervals | None]] = []
+    tiers: _Tiers = []
     for tier in range(1, call(grid, "Get number of tiers") + 1):
         name = call(grid, "Get tier name", tier)
         if not call(grid, "Is interval tier", tier):

@@ -4,6 +4,7 @@
     embed_speaker    one vector of several recordings of one speaker
     identify     the accents, ranked by calibrated probability, or "unknown"
     verify       do two speakers share an accent?
+    score        how well was each phone said?
 
 A recording is a path, or samples with their rate; a list gives a list of answers, computed in batches.  The model is
 read only: several threads may use one.  `identify` and `verify` need the model's calibration
@@ -27,6 +28,7 @@ from accent.features.extract import extract
 from accent.grid import FRAMES_PER_SECOND
 from accent.inference.calibration import Calibration, Level, probabilities, unknownness
 from accent.inference.embedder import AccentEmbedder, Prediction, find_weights
+from accent.inference.pronunciation import Expected, Pronunciation, score_pronunciation
 from accent.inference.speech_check import kind_of_sound
 
 UNKNOWN = "unknown"
@@ -173,6 +175,28 @@ class AccentModel:
         one, other = (self._speaker(_listed(sound), rate, speech_only=True) for sound in (first, second))
         return self.verification(one[0].embedding_E, other[0].embedding_E, min(one[1], other[1]))
 
+    def score(
+        self, sound: Sound, expected: Expected | Path | str | None = None, rate: int | None = None
+    ) -> Pronunciation:
+        """Say how well each phone and word of a recording was pronounced; needs a model of the branch `phones`.
+
+        Args:
+            sound: a recording.
+            expected: what should have been said, and when; or the TextGrid that tells it.  Without it the phones that
+                the model hears are taken, and goodness says how clearly they were said, not whether they were right.
+            rate: samples a second; needed for an array.
+
+        Returns:
+            Phones, words and the recording's mean.
+
+        Raises:
+            AccentError: as for `identify`, a TextGrid that cannot be read, or a model without phone heads.
+        """
+        if isinstance(expected, (str, Path)):
+            expected = Expected.read(Path(expected))
+        frames_TD, first_frame = self._heard(sound, rate, 1, speech_only=True)
+        return score_pronunciation(self.embedder.predict_phones(frames_TD), first_frame, expected)
+
     def identification(self, prediction: Prediction, seconds: float) -> Identification:
         """Turn a prediction into an answer.
 
@@ -218,9 +242,10 @@ class AccentModel:
     def _features(self, sounds: Sequence[Sound], rate: int | None, speech_only: bool = False) -> list[np.ndarray]:
         if not len(sounds):
             raise AccentError("no recording given; give at least one")
-        return [self._frames(sound, rate, number, speech_only) for number, sound in enumerate(sounds, start=1)]
+        return [self._heard(sound, rate, number, speech_only)[0] for number, sound in enumerate(sounds, start=1)]
 
-    def _frames(self, sound: Sound, rate: int | None, number: int, speech_only: bool) -> np.ndarray:
+    def _heard(self, sound: Sound, rate: int | None, number: int, speech_only: bool) -> tuple[np.ndarray, int]:
+        """Return features, and which frame of the recording is their first."""
         config = self.embedder.feature_config
         name = str(sound) if isinstance(sound, (str, Path)) else f"recording {number}"
         if isinstance(sound, (str, Path)):
@@ -234,7 +259,7 @@ class AccentModel:
         reason = kind_of_sound(frames_TD).reason if speech_only else None
         if reason is not None:
             raise AccentError(f"{name}: {reason}")
-        return frames_TD
+        return frames_TD, speech.first_frame
 
 
 def load(source: Path | str, device: torch.device | str = "cpu") -> AccentModel:

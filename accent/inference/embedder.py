@@ -32,6 +32,7 @@ from accent.features.extract import extract
 from accent.features.phones import PHONES
 from accent.features.schema import COLUMNS
 from accent.files import write_bytes
+from accent.inference.pronunciation import PhonePrediction
 from accent.model.build import AccentEncoder, build_encoder
 from accent.model.config import ModelConfig
 from accent.model.encoder import EncoderOutput
@@ -269,6 +270,28 @@ class AccentEmbedder:
             logits_BA = output.accent_logits_BA.float().cpu().numpy()
             predictions.update(zip(rows, map(Prediction, embedding_BE, logits_BA), strict=True))
         return [predictions[row] for row in range(len(recordings))]
+
+    def need_phone_heads(self) -> PhoneticEncoder:
+        """Return the model if it is of the branch `phones`; raise `AccentError` if not."""
+        if not isinstance(self.model, PhoneticEncoder):
+            raise AccentError("this model has no phone heads; train one with model.preset=phonetic")
+        return self.model
+
+    @torch.inference_mode()
+    def predict_phones(self, frames_TD: np.ndarray) -> PhonePrediction:
+        """Return the phones of one recording.
+
+        Args:
+            frames_TD: schema columns in raw units, NaN where undefined.
+
+        Raises:
+            AccentError: the model is not of the branch `phones`.
+        """
+        model = self.need_phone_heads()
+        [given] = self._inputs([frames_TD])
+        alone_TP, decoded_TP = (part[0].float().cpu().numpy() for part in model.phones(*given))
+        known_P = np.isin(np.arange(len(PHONES)), model.recogniser.inventory.phone_U)
+        return PhonePrediction(alone_TP, decoded_TP, known_P)
 
     def _inputs(self, recordings: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, VoiceStatistics | None]]:
         """Yield frames, mask and voice of each recording, as the model takes them."""

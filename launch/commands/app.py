@@ -22,6 +22,7 @@ from launch.commands.identify import identify
 from launch.commands.inspect import inspect
 from launch.commands.merge import merge
 from launch.commands.rescore import rescore
+from launch.commands.score import score
 from launch.commands.slurm import slurm
 from launch.commands.verify import verify
 
@@ -38,6 +39,7 @@ COMMANDS = (
     embed,
     identify,
     verify,
+    score,
     export,
     rescore,
     demo,

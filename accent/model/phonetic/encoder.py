@@ -97,6 +97,22 @@ class PhoneticEncoder(nn.Module):
             rows = zip(occupancy_BTS, columns_BTD.to(occupancy_BTS.dtype), entered_BU, strict=True)
             return join([sum_frames(*row) for row in rows])
 
+    @torch.no_grad()
+    def phones(
+        self, frames_BTD: Tensor, valid_BT: Tensor, voices: VoiceStatistics | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the probability of each phone at each frame, P as in `PHONES`; arguments as for `forward`.
+
+        Returns:
+            alone_BTP: what the heads believe of each frame by itself.
+            decoded_BTP: what is probable given the whole utterance.
+        """
+        with torch.autocast(frames_BTD.device.type, enabled=False):
+            values_BTD, _ = self.normalisation(frames_BTD, valid_BT, voices)
+            posterior_BTS = self.recogniser.posteriors(values_BTD, valid_BT)
+            occupancy_BTS, _ = self.recogniser.smooth(posterior_BTS, valid_BT)
+            return self.recogniser.by_phone(posterior_BTS), self.recogniser.by_phone(occupancy_BTS)
+
     def embed(self, statistics: PhoneStatistics) -> EncoderOutput:
         """Embed rows of sums: utterances, or groups of a speaker's utterances.
 

@@ -9,7 +9,7 @@ from praatio import textgrid
 
 from accent.errors import AccentError
 from accent.features.phones import OUTSIDE, PHONES, normalise_label, phone_ids_on_grid
-from accent.features.textgrid import _phone_tier, _read_plainly, _read_with_praat, read_alignment
+from accent.features.textgrid import _phone_tier, _read_plainly, _read_with_praat, read_alignment, read_labels
 
 ENTRIES = [
     (0.0, 0.1, ""),
@@ -252,3 +252,21 @@ def test_a_tier_of_webmaus_in_sampa_is_read_as_sampa(tmp_path: Path) -> None:
     entries = [(0.0, 0.2, "<p:>"), (0.2, 0.4, "S"), (0.4, 0.6, "i:"), (0.6, 0.8, "@"), (0.8, 1.0, "D")]
     found = read(write(tmp_path / "a.TextGrid", entries, tier="MAU"))
     assert [label for _, _, label in found] == ["sil", "SH", "IY", "AH", "DH"]
+
+
+def test_labels_of_a_tier_are_read_as_they_are_written(tmp_path: Path) -> None:
+    entries = [(0.0, 0.2, "sil"), (0.2, 0.4, "Z,S,s"), (0.4, 0.6, "D,sil,d"), (0.6, 1.0, "AH0")]
+    path = write(tmp_path / "a.TextGrid", entries)
+    assert read_labels(path, ("phones",)) == entries
+    assert [label for _, _, label in read(path)] == ["sil", "Z", "D", "AH"]
+    assert (0.1, 0.8, "hello") in read_labels(path, ("words",))
+    assert read_labels(path, ("ipa",)) == []
+
+
+def test_two_different_tiers_of_one_name_are_refused(tmp_path: Path) -> None:
+    grid = textgrid.Textgrid()
+    for name, label in (("Ann - words", "one"), ("Ben - words", "two")):
+        grid.addTier(textgrid.IntervalTier(name, [(0.0, 1.0, label)], 0.0, 1.0))
+    grid.save(str(tmp_path / "a.TextGrid"), format="long_textgrid", includeBlankSpaces=True)
+    with pytest.raises(AccentError, match="2 tiers named words; keep one"):
+        read_labels(tmp_path / "a.TextGrid", ("words",))
