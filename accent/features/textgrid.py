@@ -21,6 +21,8 @@ from accent.features.phones import UNKNOWN, known_phone
 
 TIERS = ("phones", "phone", "phonemes", "phoneme", "mau")
 """Names of the tier of phones, in any case; a speaker's name may stand before them: `Ann - phones`."""
+WORD_TIERS = ("words", "word", "ort", "ort-mau")
+"""Names of the tier of words, in any case."""
 ROUNDING_SECONDS = 0.001
 """Intervals may overlap by this much: programs round times in their own ways."""
 _Intervals = list[tuple[float, float, str]]
@@ -89,19 +91,36 @@ def read_alignment(textgrid_path: Path) -> Alignment:
         AccentError: the file is missing, is no TextGrid, or has no such tier or several; the line names the file.
     """
     path = Path(textgrid_path)
-    try:
-        if not path.is_file():
-            raise AccentError(f"{path}: no such TextGrid")
-        tiers = _read_plainly(path)
-        if tiers is None:
-            tiers = _read_with_praat(path)
-    except OSError as error:
-        raise AccentError(f"{path}: cannot be read ({error.strerror or error})") from error
-    labelled = _phone_tier(tiers, path)
+    labelled = _phone_tier(_tiers(path), path)
     sampa = are_sampa(label for _, _, label in labelled)
     phones = [(start, end, known_phone(label, sampa)) for start, end, label in labelled]
     unknown = Counter(label for (_, _, label), (_, _, phone) in zip(labelled, phones, strict=True) if phone is None)
     return Alignment([(start, end, phone or UNKNOWN) for start, end, phone in phones], dict(sorted(unknown.items())))
+
+
+def read_words(textgrid_path: Path) -> list[tuple[float, float, str]]:
+    """Read the words of a TextGrid: (start, end, word) in seconds, in order of time; a pause has the label "".
+
+    Raises:
+        AccentError: the file is missing, is no TextGrid, or has no interval tier named as `WORD_TIERS` says.
+    """
+    path = Path(textgrid_path)
+    tiers = _tiers(path)
+    found = [intervals for name, intervals in tiers if intervals is not None and name.strip().lower() in WORD_TIERS]
+    if not found:
+        names = ", ".join(name for name, _ in tiers) or "no tiers"
+        raise AccentError(f"{path}: no interval tier named '{WORD_TIERS[0]}'; it has {names}")
+    return found[0]
+
+
+def _tiers(path: Path) -> list[tuple[str, _Intervals | None]]:
+    try:
+        if not path.is_file():
+            raise AccentError(f"{path}: no such TextGrid")
+        tiers = _read_plainly(path)
+        return _read_with_praat(path) if tiers is None else tiers
+    except OSError as error:
+        raise AccentError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def _phone_tier(tiers: list[tuple[str, _Intervals | None]], path: Path) -> _Intervals:
