@@ -14,6 +14,9 @@ def measure(
     ] = "utterance",
     columns: Annotated[str | None, typer.Option(help="Only these, with commas: f0_hz,f1_hz,f2_hz.")] = None,
     alignments: Annotated[str | None, typer.Option(help="Folder that accent align wrote, for a corpus.")] = None,
+    textgrid: Annotated[
+        Path | None, typer.Option(help="Folder for the tracks as Praat's tiers, beside each recording's TextGrid.")
+    ] = None,
     sex: Annotated[
         Literal["female", "male"] | None, typer.Option(help="Of speakers whose sex the corpus does not say.")
     ] = None,
@@ -52,7 +55,7 @@ def measure(
         raise AccentError(f"accent measure: {error}") from error
     recordings, refused = list_recordings(source, sex, alignments)
     wanted = [] if columns is None else columns.split(",")
-    measurement = measure_recordings(recordings, per, wanted, config, workers)
+    measurement = measure_recordings(recordings, per, wanted, config, workers, textgrid)
     for name, reason in (*refused, *measurement.refused):
         print(f"left out: {name}: {reason}", file=sys.stderr)
     write_table(out, measurement.table)

@@ -27,6 +27,7 @@ from accent.features.utterance import UTTERANCE_COLUMNS
 from launch.measurement.codebook import Entry, describe
 from launch.measurement.recordings import Recording
 from launch.measurement.rows import Rows, frame_rows, interval_rows
+from launch.measurement.tiers import write_tiers
 from shards.writing.workers.memory_estimate import footprint
 from shards.writing.workers.pool import WorkerPool
 from shards.writing.workers.resources import available_cores
@@ -76,6 +77,7 @@ def measure(
     columns: Sequence[str] = (),
     config: FeatureConfig | None = None,
     workers: int | None = None,
+    tiers: Path | None = None,
 ) -> Measurement:
     """Measure recordings.
 
@@ -85,6 +87,7 @@ def measure(
         columns: names of the featurizer's columns; all by default.
         config: settings of the analyses.
         workers: processes; one for each core this process may use by default.
+        tiers: folder for the tracks of each recording as Praat's objects; none are written by default.
 
     Returns:
         The table, its codebook and what was refused.
@@ -100,7 +103,7 @@ def measure(
         raise AccentError("--per speaker needs a corpus, whose table says who speaks; use --per utterance")
     entries = tuple(describe(column, config) for column in chosen)
     parts, refused = [], []
-    for recording, found in _rows_of_all(recordings, per, entries, config, workers):
+    for recording, found in _rows_of_all(recordings, per, entries, config, workers, tiers):
         if isinstance(found, _Fault):
             refused.append((recording.name, found.reason))
             continue
@@ -122,12 +125,17 @@ def measure(
 
 
 def _rows_of_all(
-    recordings: Sequence[Recording], per: Per, entries: Sequence[Entry], config: FeatureConfig, workers: int | None
+    recordings: Sequence[Recording],
+    per: Per,
+    entries: Sequence[Entry],
+    config: FeatureConfig,
+    workers: int | None,
+    tiers: Path | None,
 ) -> "list[tuple[Recording, Rows | _Fault]]":
     prepare_backend(config)
     console = Console(stderr=True)
     bar_columns = (TextColumn("measure"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    work = partial(_rows_or_fault, per=per, entries=tuple(entries), config=config)
+    work = partial(_rows_or_fault, per=per, entries=tuple(entries), config=config, tiers=tiers)
     count = min(available_cores() if workers is None else workers, len(recordings))
     with Progress(*bar_columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(recordings))
@@ -153,21 +161,25 @@ def _size(path: Path) -> int:
 
 
 def _rows_or_fault(
-    recording: Recording, per: Per, entries: tuple[Entry, ...], config: FeatureConfig
+    recording: Recording, per: Per, entries: tuple[Entry, ...], config: FeatureConfig, tiers: Path | None
 ) -> "Rows | _Fault":
     try:
-        return _rows(recording, per, entries, config)
+        return _rows(recording, per, entries, config, tiers)
     except AccentError as error:
         return _Fault(str(error).removeprefix(f"{recording.path}: "))
 
 
-def _rows(recording: Recording, per: Per, entries: tuple[Entry, ...], config: FeatureConfig) -> Rows:
+def _rows(
+    recording: Recording, per: Per, entries: tuple[Entry, ...], config: FeatureConfig, tiers: Path | None
+) -> Rows:
     textgrid = recording.textgrid if has_phones(recording.language) else None
     if textgrid is None and per in OF_INTERVALS:
         raise AccentError("no TextGrid; make one with accent align")
     speech = load_speech(recording.path, config.audio)
     phones = None if textgrid is None else read_alignment(textgrid).intervals
     features = extract(speech, config, intervals=phones, sex=recording.sex)
+    if tiers is not None:
+        write_tiers(tiers, recording, speech, config)
     names = [entry.header for entry in entries]
     if per not in OF_FRAMES:
         return {entry.header: np.array([features.utterance[entry.column]]) for entry in entries}

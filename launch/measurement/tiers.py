@@ -1,7 +1,8 @@
 """The tracks of a recording as Praat's objects, one file each: what was measured, to look at and to correct in Praat.
 
 FOLDER/NAME.PitchTier, .IntensityTier, .FormantGrid and .PointProcess (the glottal pulses), NAME being the recording's
-path.  They cover the whole recording, also what a table leaves out at its edges.
+path, and beside them a copy of its TextGrid.  They cover the whole recording, also what a table leaves out at its
+edges.
 
 Cost: that of the features once more.
 
@@ -20,31 +21,28 @@ from accent.features.extract import find_backend
 from accent.features.kernels.pulses import glottal_pulses
 from accent.features.praat_objects import formant_grid, intensity_tier, pitch_tier, point_process
 from accent.features.schema import column_index
-from accent.files import write_text
+from accent.files import write_bytes, write_text
 from accent.grid import FRAMES_PER_SECOND, SAMPLE_RATE
+from launch.measurement.recordings import Recording
 
 HALF_A_SAMPLE = 0.5 / SAMPLE_RATE
 """On Praat's clock the first sample lies half a period after 0.  Pitch and formants are centred between two samples,
 intensity and pulses lie on one."""
 
 
-def write_tiers(folder: Path, name: str, speech: Speech, config: FeatureConfig, sex: str | None) -> list[Path]:
-    """Write the four objects of a recording.
+def write_tiers(folder: Path, recording: Recording, speech: Speech, config: FeatureConfig) -> None:
+    """Write the four objects of a recording, and its TextGrid where it has one.
 
     Args:
         folder: made if need be.
-        name: of the recording, a path below the folder; its ending is replaced.
+        recording: its name is a path below the folder, where it loses its ending.
         speech: the prepared recording.
         config: settings of the analyses.
-        sex: "male" or "female" where known.
-
-    Returns:
-        The files.
 
     Raises:
         AccentError: one of them cannot be written.
     """
-    frames_TD = find_backend(config.backend)(speech, config, sex).frames_TD
+    frames_TD = find_backend(config.backend)(speech, config, recording.sex).frames_TD
     seconds = len(speech.unfiltered_N) / SAMPLE_RATE
     times_T = np.arange(len(frames_TD)) / FRAMES_PER_SECOND
     f0_T, intensity_T = (frames_TD[:, column_index(column)] for column in ("f0_hz", "intensity_db"))
@@ -60,13 +58,13 @@ def write_tiers(folder: Path, name: str, speech: Speech, config: FeatureConfig, 
         "FormantGrid": formant_grid(seconds, times_T, formants_TF, bandwidths_TF),
         "PointProcess": point_process(seconds, pulses_P[(pulses_P >= 0) & (pulses_P <= seconds)]),
     }
-    paths = []
+    place = folder / recording.name
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        textgrid = None if recording.textgrid is None else recording.textgrid.read_bytes()
+    except OSError as error:
+        raise AccentError(f"{error.filename}: {error.strerror or error}") from error
     for kind, text in objects.items():
-        path = (folder / name).with_suffix(f".{kind}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise AccentError(f"{path.parent}: cannot be made ({error.strerror or error})") from error
-        write_text(path, text)
-        paths.append(path)
-    return paths
+        write_text(place.with_suffix(f".{kind}"), text)
+    if textgrid is not None:
+        write_bytes(place.with_suffix(".TextGrid"), textgrid)

@@ -84,7 +84,8 @@ def test_phones_are_those_of_the_textgrid_with_the_frames_in_them(corpus: Path, 
         said = [one for one in intervals if one[2] != "sil"]
         assert list(table.phone) == [label for _, _, label in said]
         np.testing.assert_allclose(table.duration_seconds, [end - start for start, end, _ in said])
-        of_file = frames[frames.file == file].set_index((frames.time_seconds * 100).round().astype(int))
+        of_file = frames[frames.file == file]
+        of_file = of_file.set_index((of_file.time_seconds * 100).round().astype(int))
         for row in table.itertuples():
             # Times of these TextGrids are whole frames.
             start, frames_long = round(row.start_seconds * 100), round(row.duration_seconds * 100)
