@@ -22,6 +22,8 @@ from accent.features.phones import UNKNOWN, known_phone
 
 TIERS = ("phones", "phone", "phonemes", "phoneme", "mau")
 """Names of the tier of phones, in any case; a speaker's name may stand before them: `Ann - phones`."""
+WORD_TIERS = ("words", "word", "ort", "ort-mau")
+"""Names of the tier of words, in any case."""
 ROUNDING_SECONDS = 0.001
 """Intervals may overlap by this much: programs round times in their own ways."""
 _Intervals = list[tuple[float, float, str]]
@@ -117,6 +119,19 @@ def read_labels(textgrid_path: Path, names: Sequence[str]) -> list[tuple[float, 
     if len(found) > 1 and any(one != found[0] for one in found):
         raise AccentError(f"{path}: {len(found)} tiers named {' or '.join(names)}; keep one")
     return found[0] if found else []
+
+
+def read_words(textgrid_path: Path) -> list[tuple[float, float, str]]:
+    """Read the words of a TextGrid: (start, end, word) in seconds, in order of time; a pause has the label "".
+
+    Raises:
+        AccentError: the file is missing, is no TextGrid, or has no interval tier named as `WORD_TIERS` says.
+    """
+    words = read_labels(textgrid_path, WORD_TIERS)
+    if not words:
+        names = ", ".join(name for name, _ in _tiers(Path(textgrid_path))) or "no tiers"
+        raise AccentError(f"{textgrid_path}: no interval tier named '{WORD_TIERS[0]}'; it has {names}")
+    return words
 
 
 def _tiers(path: Path) -> _Tiers:

@@ -24,13 +24,12 @@ from typing import NamedTuple
 import numpy as np
 
 from accent.features.phones import PHONES, SILENCE, UNKNOWN
-from accent.features.textgrid import read_alignment, read_labels
+from accent.features.textgrid import WORD_TIERS, read_alignment, read_labels
 from accent.grid import FRAMES_PER_SECOND
 from accent.model.phonetic.inventory import segments
 
 FLOOR = 1e-6
 """Added to a probability before its logarithm: no single frame decides."""
-WORD_TIERS = ("words", "word", "ort", "ort-mau")
 Interval = tuple[float, float, str]
 """Start and end in seconds of the recording, and a label."""
 

@@ -20,6 +20,7 @@ from launch.commands.export import export
 from launch.commands.featurize import featurize
 from launch.commands.identify import identify
 from launch.commands.inspect import inspect
+from launch.commands.measure import measure
 from launch.commands.merge import merge
 from launch.commands.rescore import rescore
 from launch.commands.score import score
@@ -30,6 +31,7 @@ COMMANDS = (
     align,
     featurize,
     inspect,
+    measure,
     config,
     slurm,
     evaluate,

@@ -9,7 +9,14 @@ from praatio import textgrid
 
 from accent.errors import AccentError
 from accent.features.phones import OUTSIDE, PHONES, normalise_label, phone_ids_on_grid
-from accent.features.textgrid import _phone_tier, _read_plainly, _read_with_praat, read_alignment, read_labels
+from accent.features.textgrid import (
+    _phone_tier,
+    _read_plainly,
+    _read_with_praat,
+    read_alignment,
+    read_labels,
+    read_words,
+)
 
 ENTRIES = [
     (0.0, 0.1, ""),
@@ -48,6 +55,14 @@ def test_long_and_short_text_in_utf_8_and_utf_16_say_the_same(tmp_path: Path, st
 
 def test_the_tier_is_found_by_name_in_any_case(tmp_path: Path) -> None:
     assert [label for _, _, label in read(write(tmp_path / "a.TextGrid", tier="Phones"))] == LABELS
+
+
+def test_words_are_read_with_the_pauses_around_them_and_a_missing_tier_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.TextGrid")
+    assert read_words(path) == [(0.0, 0.1, ""), (0.1, 0.8, "hello"), (0.8, 1.0, "")]
+    path.write_text(path.read_text().replace('"words"', '"lexemes"'))
+    with pytest.raises(AccentError, match=r"a\.TextGrid: no interval tier named 'words'; it has lexemes, phones"):
+        read_words(path)
 
 
 def test_gaps_between_intervals_are_silence(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Measures of recordings as tables, for phoneticians."""
