@@ -210,7 +210,7 @@ class AccentModel:
         level = self._level(seconds)
         probability_A = probabilities(prediction.logits_A, level.temperature)
         ranked = {self.accents[at]: float(probability_A[at]) for at in np.argsort(-probability_A, kind="stable")}
-        unknown = unknownness(prediction.logits_A)
+        unknown = float(unknownness(prediction.logits_A))
         known = unknown <= level.unknown_above
         accent = next(iter(ranked)) if known else UNKNOWN
         return Identification(accent, known, ranked, unknown, level.unknown_above, seconds)

@@ -113,13 +113,20 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def unknownness(logits_A: np.ndarray) -> float:
+def unknownness(logits_A: np.ndarray) -> np.ndarray:
     """Return how little a model recognises: minus the log of the summed exponentials of the logits.
 
     Source: Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020.
+
+    Args:
+        logits_A: the accent head's logits `[..., A]`.
+
+    Returns:
+        float64 `[...]`: higher means less known.
     """
-    largest = float(np.max(logits_A))
-    return -(largest + math.log(float(np.exp(np.asarray(logits_A, np.float64) - largest).sum())))
+    logits_A = np.asarray(logits_A, np.float64)
+    largest = logits_A.max(-1, keepdims=True)
+    return -(largest.squeeze(-1) + np.log(np.exp(logits_A - largest).sum(-1)))
 
 
 def probabilities(logits_A: np.ndarray, temperature: float) -> np.ndarray:

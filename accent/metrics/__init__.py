@@ -21,7 +21,7 @@ from accent.metrics.classification import (
 from accent.metrics.estimate import Estimate, mean_estimate
 from accent.metrics.groups import EmbedGroups, GroupOutput, mean_of_utterances, subsets_of_speakers
 from accent.metrics.leakage import speaker_probe
-from accent.metrics.open_set import OpenSetCurve, unknown_accent_auc, unknown_accent_curve, unknownness
+from accent.metrics.open_set import OpenSetCurve, unknown_accent_auc, unknown_accent_curve
 from accent.metrics.permutation import PermutationTest, permuted_accents
 from accent.metrics.retrieval import accent_silhouette, map_at_r, speaker_silhouette
 from accent.metrics.verification import accent_eer, accent_eer_against, equal_error_rate, speaker_eer
@@ -57,5 +57,4 @@ __all__ = [
     "subsets_of_speakers",
     "unknown_accent_auc",
     "unknown_accent_curve",
-    "unknownness",
 ]

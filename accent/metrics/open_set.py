@@ -6,7 +6,6 @@ Shapes: K utterances of known accents, U of unknown ones, P points of the curve.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from accent.metrics.estimate import (
@@ -28,20 +27,6 @@ class OpenSetCurve(NamedTuple):
     """Share of unknown accents called unknown."""
     threshold_P: np.ndarray
     """An unknownness at or above it is called unknown."""
-
-
-def unknownness(logits_NA: np.ndarray) -> np.ndarray:
-    """Return how little a model recognises: minus the log of the summed exponentials of the logits.
-
-    Source: Liu et al., Energy-based Out-of-distribution Detection, NeurIPS 2020.
-
-    Args:
-        logits_NA: the accent head's logits.
-
-    Returns:
-        float [N]: higher means less known.
-    """
-    return -logsumexp(np.asarray(logits_NA, dtype=np.float64), axis=1)
 
 
 def unknown_accent_curve(known_K: np.ndarray, unknown_U: np.ndarray) -> OpenSetCurve:

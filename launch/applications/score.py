@@ -17,6 +17,7 @@ from accent.inference.accent_model import load
 from accent.inference.pronunciation import PhoneScore, Pronunciation
 from launch.applications.answers import Answers
 from launch.applications.recordings import STDIN, Recording, collect
+from launch.extraction.sound_files import textgrid_beside
 from launch.extraction.terminal import track_on_terminal
 
 DECODE = "none"
@@ -59,22 +60,13 @@ def score_inputs(
                 if folder is not None:
                     used: Path | None = _textgrid_in(folder, recording, recordings_named[recording.path.stem] == 1)
                 else:
-                    used = None if textgrid == DECODE else _textgrid_beside(recording)
+                    used = None if textgrid == DECODE or recording.name == STDIN else textgrid_beside(recording.path)
                 answer = model.score(recording.path, used)
             except AccentError as error:
                 answers.refuse(recording.name, str(error).removeprefix(f"{recording.path}: "))
                 continue
             answers.give(f"{recording.name}: {_line(answer)}", _values(recording, used, answer))
     return answers.status
-
-
-def _textgrid_beside(recording: Recording) -> Path | None:
-    """Return the TextGrid that lies beside a recording; None if there is none."""
-    if recording.name == STDIN:
-        return None
-    name = f"{recording.path.stem}.TextGrid"
-    places = (recording.path.with_name(name), recording.path.parent.parent / "textgrid" / name)
-    return next((place for place in places if place.is_file()), None)
 
 
 def _textgrid_in(folder: Path, recording: Recording, only_one_of_its_name: bool) -> Path:

@@ -30,6 +30,7 @@ def measure(
 ) -> None:
     """Write all measures of recordings as a table, with a codebook beside it; undefined values are empty cells.
 
+    The exit status is 0 if everything was measured, 1 if a part was, 2 if nothing was.
     Phones and words come from TextGrids; `accent align` makes them for a corpus with transcripts.
     """
     import sys
@@ -61,3 +62,5 @@ def measure(
     write_table(out, measurement.table)
     write_codebook(codebook_path(out), measurement.codebook)
     print(f"{out}: {len(measurement.table)} rows, {len(measurement.codebook)} measures; {codebook_path(out)}")
+    if refused or measurement.refused:
+        raise typer.Exit(1)

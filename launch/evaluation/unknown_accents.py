@@ -1,9 +1,9 @@
 """Speakers of accents that were never trained on: are they told from speakers of known accents, and at which threshold?
 
-Unknownness is read off the accent head (`accent.metrics.unknownness`).  A threshold is fitted on the training speakers:
-at most `FALSE_ALARMS` of them lie at or above it.  A model knows them better than any others, so it calls far more of
-the unseen speakers of known accents unknown; a second threshold is therefore fitted on the validation speakers, where
-the run has some.  Neither sees a tested speaker.
+Unknownness is read off the accent head (`accent.inference.calibration`). A threshold is fitted on the training
+speakers: at most `FALSE_ALARMS` of them lie at or above it. A model knows them better than any others, so it calls
+far more of the unseen speakers of known accents unknown; a second threshold is therefore fitted on the validation
+speakers, where the run has some. Neither sees a tested speaker.
 
 Shapes: N recordings, S speakers.  Cost: a sort.
 """
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from accent.metrics import unknown_accent_auc, unknown_accent_curve, unknownness
+from accent.inference.calibration import unknownness
+from accent.metrics import unknown_accent_auc, unknown_accent_curve
 from launch.extraction.groups import EmbeddedSpeech
 
 FALSE_ALARMS = 0.05

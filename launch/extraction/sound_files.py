@@ -39,3 +39,10 @@ def list_sound_files(source: Path) -> tuple[list[Path], list[tuple[str, str]]]:
     if not files and not refused:
         raise AccentError(f"{source}: no sound file ({', '.join(SOUND_SUFFIXES)}) and no shard set in this folder")
     return files, refused
+
+
+def textgrid_beside(sound: Path) -> Path | None:
+    """Return the TextGrid of a sound file, if one lies beside it or in the folder `textgrid` next to its own."""
+    name = f"{sound.stem}.TextGrid"
+    places = (sound.parent / name, sound.parent.parent / "textgrid" / name)
+    return next((place for place in places if place.is_file()), None)

@@ -7,7 +7,7 @@ A corpus says speaker, accent and sex itself.  Cost: listing the folders.
 from dataclasses import dataclass
 from pathlib import Path
 
-from launch.extraction.sound_files import list_sound_files
+from launch.extraction.sound_files import list_sound_files, textgrid_beside
 from shards.corpora import CorpusConfig, common_voice, l2arctic, open_corpus, tree
 from shards.writing.plan import relative
 
@@ -58,13 +58,6 @@ def list_recordings(
     files, refused = list_sound_files(source)
     root = source if source.is_dir() else source.parent
     return [Recording(path, relative(path, root), sex=sex, textgrid=textgrid_beside(path)) for path in files], refused
-
-
-def textgrid_beside(sound: Path) -> Path | None:
-    """Return the TextGrid of a sound file, if one lies beside it or in the folder `textgrid` next to its own."""
-    name = f"{sound.stem}.TextGrid"
-    places = (sound.parent / name, sound.parent.parent / "textgrid" / name)
-    return next((place for place in places if place.is_file()), None)
 
 
 def _is_corpus(source: Path) -> bool:

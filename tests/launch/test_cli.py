@@ -13,27 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from launch import cli
 from launch.train import main as train
 from tests.conftest import REPOSITORY
 from tests.support.vowel_corpus import SPEAKERS, make_vowel_corpus
-
-
-@pytest.fixture
-def accent(monkeypatch, capsys):
-    """Run the command with these words; return its status and what it printed."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["accent", *map(str, words)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
 
 
 def refusal(result: tuple[int, str, str]) -> str:

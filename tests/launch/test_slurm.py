@@ -4,14 +4,13 @@ import dataclasses
 import difflib
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
-from launch import cli
 from launch.slurm import SCRIPT, SHORTEST_SECONDS, TrainingJob, render
 from tests.conftest import REPOSITORY
 
@@ -60,20 +59,9 @@ Accent = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def accent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Accent:
+def accent(accent: Accent) -> Accent:
     """Run `accent slurm` with these words; return its status and what it printed."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["accent", "slurm", *map(str, words)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
+    return partial(accent, "slurm")
 
 
 def programs(folder: Path, **texts: str) -> dict[str, str]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc
 
-from accent.metrics import unknown_accent_auc, unknown_accent_curve, unknownness
+from accent.inference.calibration import unknownness
+from accent.metrics import unknown_accent_auc, unknown_accent_curve
 
 
 def test_unknownness_is_minus_the_log_of_the_summed_exponentials():

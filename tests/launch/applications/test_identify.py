@@ -1,6 +1,5 @@
 """`accent identify` and `accent verify` on real recordings, through the command line."""
 
-import io
 import json
 import os
 import shutil
@@ -12,27 +11,8 @@ import pytest
 import soundfile
 
 import accent as accent_package
-from launch import cli
 from tests.conftest import REPOSITORY
 from tests.support.not_speech import MUSIC, NOISE, RATE, synthesise
-
-
-@pytest.fixture
-def accent(monkeypatch, capsys):
-    """Run the command with these words; return its status, its lines and those of its errors."""
-
-    def run(*words: object, stdin: bytes = b"") -> tuple[int, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["accent", *map(str, words)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out.splitlines(), printed.err.splitlines()
-
-    return run
 
 
 @pytest.fixture

@@ -2,31 +2,12 @@
 
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 import soundfile
 
 import accent as accent_package
-from launch import cli
-
-
-@pytest.fixture
-def accent(monkeypatch, capsys):
-    """Run the command with these words; return its status, its lines and those of its errors."""
-
-    def run(*words: object) -> tuple[int, list[str], list[str]]:
-        monkeypatch.setattr(sys, "argv", ["accent", *map(str, words)])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as leaving:
-            status = int(leaving.code or 0)
-        printed = capsys.readouterr()
-        return status, printed.out.splitlines(), printed.err.splitlines()
-
-    return run
 
 
 @pytest.fixture
