@@ -154,7 +154,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class PhonesConfig:
-    """How phone heads are trained before a phonetic embedding; the loss is that of `accent.losses.phone_objective`."""
+    """How phone heads are trained before a phonetic embedding; the loss is that of `accent.losses.phones.objective`."""
 
     epochs: int = 6
     """Passes over the training speakers' utterances, by count."""

@@ -17,7 +17,7 @@ from accent.model.build import AccentEncoder
 from accent.model.config import ModelConfig
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.run_config import PHONES_FOLDER
-from launch.training.phone_task import deal_halves
+from launch.training.tasks.phone_task import deal_halves
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split
 

@@ -9,7 +9,7 @@ from accent.losses.objective import AccentObjective
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.training.step_timer import StepTimer
-from launch.training.task import Position, Prepare, unchanged
+from launch.training.tasks.task import Position, Prepare, unchanged
 from shards.loading.batch import Batch
 
 

@@ -25,14 +25,14 @@ from launch.run_config import PHONES_FOLDER, RunConfig, TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, mark_preempted
 from launch.runtime.start import describe, start_runtime
-from launch.training.accent_task import accent_task
 from launch.training.batch_checks import check_batches
 from launch.training.identity import shard_set_fingerprint
 from launch.training.initial import begin_with, keep_heads_split
-from launch.training.phone_task import find_units, local_only, phone_task, read_alignments
-from launch.training.reconstruction_task import reconstruction_task
 from launch.training.run_folder import one_training, prepare_run_folder, resolve
-from launch.training.task import Task
+from launch.training.tasks.accent_task import accent_task
+from launch.training.tasks.phone_task import find_units, local_only, phone_task, read_alignments
+from launch.training.tasks.reconstruction_task import reconstruction_task
+from launch.training.tasks.task import Task
 from launch.training.trainer import Trainer
 from shards.loading.loader import TrainingLoader
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
@@ -88,7 +88,7 @@ def train_accent_encoder(
         mixed_precision: "no", "bf16", "fp16"; None takes the launcher's choice.
         runtime: the processes, from `launch.runtime.start.start_runtime`; it has its own device and precision.
         half_S: for a `PhoneticEncoder`: which of its phone heads each speaker of the shard set has trained, from
-            `launch.training.phone_task.deal_halves`; None if they were trained on other speakers.
+            `launch.training.tasks.phone_task.deal_halves`; None if they were trained on other speakers.
 
     Returns:
         Steps, best validation, history, run folder.

@@ -33,7 +33,7 @@ from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
 from launch.training.monitor import Monitor, StepReport
 from launch.training.optimizer import learning_rate
-from launch.training.task import Position, Task
+from launch.training.tasks.task import Position, Task
 from launch.training.validation import StoppedWhileValidating
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches

@@ -30,7 +30,7 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision
-from launch.training.accent_task import accent_task
+from launch.training.tasks.accent_task import accent_task
 from launch.training.trainer import Trainer
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize

@@ -17,7 +17,7 @@ from launch.evaluation.fold_run import PREDICTIONS, run_fold
 from launch.evaluation.folds import FoldConfig
 from launch.evaluation.group_predictions import GroupPredictions
 from launch.extraction.speaker_statistics import speaker_voices
-from launch.training.phone_task import deal_halves
+from launch.training.tasks.phone_task import deal_halves
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split

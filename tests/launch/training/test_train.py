@@ -98,7 +98,7 @@ def test_the_model_of_the_best_validation_is_the_one_exported(shards, tmp_path, 
         weights.append({name: value.clone() for name, value in encoder.state_dict().items()})
         return {"balanced_accuracy": next(told), "spread": 1.0}
 
-    monkeypatch.setattr("launch.training.accent_task.validate", validation)
+    monkeypatch.setattr("launch.training.tasks.accent_task.validate", validation)
     result = train_run(small_config(tmp_path / "run", shards))
     assert (result.best, result.best_step) == (0.9, 12)
     exported = load_model(tmp_path / "run")[0].state_dict()

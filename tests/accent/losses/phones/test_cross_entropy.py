@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from accent.losses.phone_cross_entropy import LABEL_SMOOTHING, PHONE, THIRD, UNIT, phone_cross_entropy
-from accent.losses.phone_objective import PhoneObjective
+from accent.losses.phones.cross_entropy import LABEL_SMOOTHING, PHONE, THIRD, UNIT, phone_cross_entropy
+from accent.losses.phones.objective import PhoneObjective
 from accent.model.phonetic.phone_head import PhoneLogits
 
 PHONE_U = torch.tensor([0, 1, 1, 2])

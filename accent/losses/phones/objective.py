@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from accent.losses.gather import all_reduce_sum, world_size
 from accent.losses.pairs import RowLoss
-from accent.losses.phone_cross_entropy import phone_cross_entropy
+from accent.losses.phones.cross_entropy import phone_cross_entropy
 from accent.model.phonetic.phone_head import PhoneLogits
 
 

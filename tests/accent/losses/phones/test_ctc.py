@@ -15,8 +15,8 @@ import torch.multiprocessing as multiprocessing
 from torch import Tensor
 
 from accent.features.phones import PHONES
-from accent.losses.phone_ctc import PRIOR_POWER, phone_ctc
-from accent.losses.phone_objective import PhoneObjective
+from accent.losses.phones.ctc import PRIOR_POWER, phone_ctc
+from accent.losses.phones.objective import PhoneObjective
 from accent.model.phonetic.phone_head import PhoneHead, PhoneLogits
 
 UNITS = ("sil", "AA", "AA", "N")

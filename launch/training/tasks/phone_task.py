@@ -18,8 +18,8 @@ from torchaudio.functional import edit_distance
 
 from accent.errors import AccentError
 from accent.losses.pairs import RowLoss
-from accent.losses.phone_ctc import phone_ctc
-from accent.losses.phone_objective import PhoneObjective
+from accent.losses.phones.ctc import phone_ctc
+from accent.losses.phones.objective import PhoneObjective
 from accent.model.normalisation import Normalisation, VoiceStatistics
 from accent.model.phonetic.chain import measure_chain
 from accent.model.phonetic.encoder import PhoneticEncoder
@@ -33,8 +33,8 @@ from launch.runtime.precision import Precision, autocast
 from launch.training.module import TrainingOutput
 from launch.training.prepare_batch import perturb
 from launch.training.step_timer import StepTimer
-from launch.training.task import Task
-from launch.training.transcripts import Transcript, read_transcripts, whole_rows
+from launch.training.tasks.task import Task
+from launch.training.tasks.transcripts import Transcript, read_transcripts, whole_rows
 from launch.training.validation import agreed_batches
 from shards.loading.batch import Batch
 from shards.loading.loader import TrainingLoader

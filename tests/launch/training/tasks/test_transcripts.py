@@ -10,12 +10,12 @@ from accent.features.phones import PHONES
 from accent.model.phonetic.inventory import Inventory
 from launch.run_config import RunConfig
 from launch.training.run import train_run
-from launch.training.transcripts import Transcript, read_transcripts, whole_rows
+from launch.training.tasks.transcripts import Transcript, read_transcripts, whole_rows
 from shards.loading.batch import Batch
 from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
 from shards.shard_set.manifest import ShardSet
-from tests.launch.training.test_phonetic import configured
+from tests.launch.training.tasks.test_phonetic import configured
 from tests.support.small_runs import ACCENTS, assert_same_weights, last_weights, small_shards
 
 pytest.importorskip("pocketsphinx")

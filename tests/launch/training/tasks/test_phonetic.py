@@ -12,8 +12,8 @@ from accent.inference.embedder import load_model
 from accent.model.phonetic.recogniser import BOTH
 from launch.run_config import RunConfig, write_config
 from launch.training.initial import trained_halves
-from launch.training.phone_task import crop_states, deal_halves
 from launch.training.run import train_run
+from launch.training.tasks.phone_task import crop_states, deal_halves
 from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
 from shards.shard_set.manifest import ShardSet

@@ -20,11 +20,11 @@ from launch.extraction.speaker_statistics import voices_for
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.training.module import TrainingModule
-from launch.training.phone_task import local_only
-from launch.training.phonetic_module import PhoneticTrainingModule
 from launch.training.prepare_batch import augmentation_note, perturb, with_progress
 from launch.training.step_timer import StepTimer
-from launch.training.task import Task, unchanged
+from launch.training.tasks.phone_task import local_only
+from launch.training.tasks.phonetic_module import PhoneticTrainingModule
+from launch.training.tasks.task import Task, unchanged
 from launch.training.validation import SELECTION, validate
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
@@ -45,7 +45,7 @@ def accent_task(
         training: losses, chunks, compilation.
         runtime: the processes.
         half_S: for the branch `phones`: which half of the recogniser's training speakers each speaker of the shard set
-            is of, see `launch.training.phone_task.deal_halves`; None if it was trained on others.
+            is of, see `launch.training.tasks.phone_task.deal_halves`; None if it was trained on others.
 
     Raises:
         AccentError: an option that does not go with the branch `phones`.

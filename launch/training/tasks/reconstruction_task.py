@@ -30,7 +30,7 @@ from launch.runtime.precision import autocast
 from launch.training.module import TrainingOutput
 from launch.training.prepare_batch import perturb
 from launch.training.step_timer import StepTimer
-from launch.training.task import Position, Task
+from launch.training.tasks.task import Position, Task
 from launch.training.validation import agreed_batches
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches

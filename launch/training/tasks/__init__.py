@@ -1,0 +1,1 @@
+"""What a run learns: accents, phones, or hidden frames."""
