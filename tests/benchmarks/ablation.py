@@ -62,12 +62,23 @@ ROWS: tuple[Row, ...] = (
     Row("cross-entropy alone", ("losses.contrastive=0.0",)),
     Row("with triplet loss", ("losses.triplet=0.5",)),
     Row("angular margin head", ("losses.head=aam",)),
+    Row("with a speaker adversary", ("losses.adversary=0.3",)),
     Row("without dropout", ("model.dropout=0.0",)),
     Row("without weight decay", ("optimizer.weight_decay=0.0",)),
     Row("embedding of 64", ("model.embedding_dim=64",)),
     Row("128 directions", ("model.directions=128",)),
     Row("one utterance a row", ("batch.utterances_per_speaker=1", "batch.speakers_per_accent=12")),
     Row("normalised by corpus", ("model.normalisation=corpus",), trains_heads=True),
+    Row(
+        "phone heads on perturbed speech",
+        (
+            "augmentation.vocal_tract=0.1",
+            "augmentation.equaliser_db=6.0",
+            "augmentation.noise_snr_db=15.0",
+            "augmentation.time_masks=2",
+        ),
+        trains_heads=True,
+    ),
     Row("phone heads trained a quarter", ("phones.epochs=7",), trains_heads=True),
 )
 
