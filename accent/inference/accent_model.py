@@ -27,7 +27,8 @@ from accent.errors import AccentError
 from accent.features.extract import extract
 from accent.grid import FRAMES_PER_SECOND
 from accent.inference.calibration import Calibration, Level, probabilities, unknownness
-from accent.inference.embedder import AccentEmbedder, Prediction, find_weights
+from accent.inference.embedder import AccentEmbedder, Prediction
+from accent.inference.model_file import find_weights
 from accent.inference.pronunciation import Expected, Pronunciation, score_pronunciation
 from accent.inference.speech_check import kind_of_sound
 

@@ -9,7 +9,6 @@ Shapes: B batch rows, T frames, C channels (or columns), K kernel taps.
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchaudio.functional import compute_deltas
 
 
 def zero_padding(x_BTC: Tensor, valid_BT: Tensor) -> Tensor:
@@ -119,15 +118,7 @@ def slopes(x_BTC: Tensor, counted: Tensor, reach: int = 4) -> Tensor:
     ones_K, squares_K = torch.ones_like(offset_K), offset_K**2
 
     count_BCT, value_sum_BCT = _window_sum(weight_BCT, ones_K), _window_sum(value_BCT, ones_K)
-    # Deltas are the sum of offset x value over that of offset x offset.
-    if torch.compiler.is_exporting():
-        # torchaudio's has a group of the convolution for each row, and an exported graph has no row number.
-        offset_sum_BCT, moment_BCT = (_window_sum(part_BCT, offset_K) for part_BCT in (weight_BCT, value_BCT))
-    else:
-        offset_sum_BCT, moment_BCT = (
-            squares_K.sum() * compute_deltas(part_BCT, len(offset_K), mode="constant")
-            for part_BCT in (weight_BCT, value_BCT)
-        )
+    offset_sum_BCT, moment_BCT = _window_sum(weight_BCT, offset_K), _window_sum(value_BCT, offset_K)
     squares_BCT = _window_sum(weight_BCT, squares_K)
 
     # In exact arithmetic the spread is a whole number, 0 for a single value and at least 1 for two.
@@ -140,9 +131,10 @@ def _window_sum(x_BCT: Tensor, weight_K: Tensor) -> Tensor:
     """Return each column's weighted sum over the window around each frame; beyond either end there is nothing."""
     batch, channels, frames = x_BCT.shape
     if torch.compiler.is_exporting():
+        # An exported graph has no row number to have groups by.
         sums = F.conv1d(x_BCT.reshape(batch * channels, 1, frames), weight_K[None, None], padding=len(weight_K) // 2)
         return sums.view(batch, channels, frames)
-    # One group a row and column, as torchaudio has it: many times faster on a CPU than a batch of single channels.
+    # One group a row and column: many times faster on a CPU than a batch of single channels.
     rows = x_BCT.reshape(1, batch * channels, frames)
     weights = weight_K.expand(batch * channels, 1, -1)
     return F.conv1d(rows, weights, padding=len(weight_K) // 2, groups=batch * channels).view(batch, channels, frames)

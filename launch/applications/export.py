@@ -25,7 +25,7 @@ from accent.configuration import load
 from accent.errors import AccentError
 from accent.files import replace_folder, writable_folder, write_bytes, write_text
 from accent.inference.calibration import CALIBRATION_NAME
-from accent.inference.embedder import DESCRIPTION_NAME, WEIGHTS_NAME, find_weights, load_model
+from accent.inference.model_file import DESCRIPTION_NAME, WEIGHTS_NAME, find_weights, load_model
 from accent.inference.onnx_export import INT8_NAME, ONNX_NAME, PROGRAM_NAME, network_inputs, network_of, write_networks
 from accent.model.build import AccentEncoder
 from accent.strict_json import to_json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from accent.errors import AccentError
 from accent.inference.calibration import Calibration
-from accent.inference.embedder import WEIGHTS_NAME
+from accent.inference.model_file import WEIGHTS_NAME
 from accent.model.build import AccentEncoder
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split

@@ -21,7 +21,7 @@ from rich.console import Group
 from accent.configuration import load
 from accent.errors import AccentError
 from accent.files import writable_folder, write_archive, write_text
-from accent.inference.embedder import load_model
+from accent.inference.model_file import load_model
 from accent.metrics import EmbedGroups, GroupOutput
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.evaluation.measures import measure

@@ -127,7 +127,7 @@ def run_fold(output: Path, number: int) -> None:
 
 def _answer(shards: Path, run: FoldRun, device: str) -> None:
     """Embed the test speakers' utterances with the run's best model, and write its answers."""
-    from accent.inference.embedder import load_model
+    from accent.inference.model_file import load_model
     from launch.evaluation.encoder_groups import encoder_groups
     from launch.evaluation.group_predictions import predict_groups
     from launch.evaluation.utterances import Utterances

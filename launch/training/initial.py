@@ -12,7 +12,7 @@ from torch import Tensor
 
 from accent.errors import AccentError
 from accent.files import write_text
-from accent.inference.embedder import load_model
+from accent.inference.model_file import load_model
 from accent.model.build import AccentEncoder
 from accent.model.config import ModelConfig
 from accent.model.phonetic.encoder import PhoneticEncoder

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
-from accent.inference.embedder import save_model
+from accent.inference.model_file import save_model
 from accent.keyed_random import step_seed
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks

@@ -7,7 +7,7 @@ import torch
 
 from accent.configuration import load
 from accent.features.config import FeatureConfig
-from accent.inference.embedder import save_model
+from accent.inference.model_file import save_model
 from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import RunConfig, write_config

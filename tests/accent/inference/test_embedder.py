@@ -16,7 +16,7 @@ from accent.features.config import FeatureConfig
 from accent.features.extract import extract
 from accent.features.phones import PHONES
 from accent.features.schema import COLUMNS, N_COLUMNS
-from accent.inference.embedder import DESCRIPTION_NAME, WEIGHTS_NAME, load_model, save_model
+from accent.inference.model_file import DESCRIPTION_NAME, WEIGHTS_NAME, load_model, save_model
 from accent.model.config import Mode, ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from tests.support.synthesis import vowel

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from accent.errors import AccentError
-from accent.inference.embedder import load_model
+from accent.inference.model_file import load_model
 from accent.metrics import mean_of_utterances
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.statistics import join

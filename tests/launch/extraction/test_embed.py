@@ -12,7 +12,8 @@ from rich.console import Console
 
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
-from accent.inference.embedder import AccentEmbedder, save_model
+from accent.inference.embedder import AccentEmbedder
+from accent.inference.model_file import save_model
 from launch.extraction import sound_features
 from launch.extraction.embed import embed_input
 from shards import FeatureProcessor

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from accent.errors import AccentError
-from accent.inference.embedder import AccentEmbedder, load_model
+from accent.inference.embedder import AccentEmbedder
+from accent.inference.model_file import load_model
 from launch import extract_embeddings
 from shards import EvaluationLoader, ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig

@@ -12,7 +12,8 @@ import torch
 from accent.configuration import load
 from accent.features.config import FeatureConfig
 from accent.features.schema import N_COLUMNS, column_index
-from accent.inference.embedder import AccentEmbedder, load_model, save_model
+from accent.inference.embedder import AccentEmbedder
+from accent.inference.model_file import load_model, save_model
 from accent.model.config import Mode, ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from accent.model.normalisation import measure_voices

@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from accent import EnhancedAccentEncoder, ModelConfig
 from accent.errors import AccentError
 from accent.features.schema import FAMILY_NAMES
-from accent.inference.embedder import load_model
+from accent.inference.model_file import load_model
 from launch import train_accent_encoder
 from launch.run_config import MonitorConfig, TrainingConfig
 from launch.training.run import train_run

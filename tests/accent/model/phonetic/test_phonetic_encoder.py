@@ -6,7 +6,8 @@ import torch
 
 from accent.features.config import FeatureConfig
 from accent.features.schema import N_COLUMNS
-from accent.inference.embedder import AccentEmbedder, load_model, save_model
+from accent.inference.embedder import AccentEmbedder
+from accent.inference.model_file import load_model, save_model
 from accent.model.config import ModelConfig
 from accent.model.normalisation import measure_voices
 from accent.model.phonetic.chain import measure_chain

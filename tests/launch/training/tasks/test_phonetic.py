@@ -8,7 +8,7 @@ import torch
 
 from accent.configuration import load
 from accent.errors import AccentError
-from accent.inference.embedder import load_model
+from accent.inference.model_file import load_model
 from accent.model.phonetic.recogniser import BOTH
 from launch.run_config import RunConfig, write_config
 from launch.training.initial import trained_halves

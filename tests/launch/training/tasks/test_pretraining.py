@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from accent.errors import AccentError
-from accent.inference.embedder import load_model
+from accent.inference.model_file import load_model
 from launch.run_config import write_config
 from launch.training.run import train_run
 from tests.support.ranks import Ranks
