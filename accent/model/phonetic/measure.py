@@ -47,7 +47,7 @@ def measure_embedding(
     sums_of: Callable[[Sequence[int]], PhoneStatistics],
     speaker_N: np.ndarray,
     accent_N: np.ndarray,
-) -> None:
+) -> tuple[Tensor, Tensor]:
     """Fill the tables and the directions of an embedding.
 
     Args:
@@ -55,6 +55,10 @@ def measure_embedding(
         sums_of: returns the sums of some of the utterances, by position 0 ... N - 1.
         speaker_N: speaker of each utterance.
         accent_N: accent of each utterance.
+
+    Returns:
+        fused_GQ: the speakers on the directions, views summed, each by all utterances.
+        accent_G: their accents.
     """
     speakers, row_N = np.unique(speaker_N, return_inverse=True)
     members = [np.flatnonzero(row_N == row) for row in range(len(speakers))]
@@ -72,6 +76,8 @@ def measure_embedding(
         deviation_GKC = torch.cat(blocks)
         _measure_entries(table, deviation_GKC, accent_G)
     _measure_directions(embedding, of_speakers, len(speakers), sums_of, len(speaker_N))
+    fused = [embedding.projected(of_speakers(rows)).sum(1) for rows in _in_blocks(len(speakers))]
+    return torch.cat(fused), accent_G
 
 
 def _in_blocks(count: int) -> list[range]:

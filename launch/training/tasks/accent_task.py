@@ -14,6 +14,7 @@ from accent.losses.speaker_adversary import AdversaryLoss
 from accent.model.build import AccentEncoder
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.measure import choose_utterances, measure_embedding
+from accent.model.phonetic.start import begin_at_ridge
 from accent.model.phonetic.store import StatisticsStore
 from launch.extraction.phone_statistics import fill_store
 from launch.extraction.speaker_statistics import voices_for
@@ -111,7 +112,7 @@ def _adversary(encoder: AccentEncoder, train_loader: TrainingBatches, training: 
 def _measure(
     encoder: PhoneticEncoder, train_loader: TrainingLoader, store: StatisticsStore, half_S: torch.Tensor | None
 ) -> None:
-    """Measure the embedding's tables on the training utterances; the same on every process."""
+    """Measure the embedding's tables on the training utterances and set the map; the same on every process."""
     shard_set, split = train_loader.shard_set, train_loader.split
     loader = EvaluationLoader(shard_set, train_loader.speakers, train_loader.config)
     number_N = loader.numbers_N
@@ -123,10 +124,11 @@ def _measure(
     chosen = choose_utterances(index_N["speaker"])
     number_N, index_N = number_N[chosen], index_N[chosen]
     fill_store(store, encoder, loader, half_S, set(number_N.tolist()), "measuring how the training speakers say phones")
-    measure_embedding(
+    measured = measure_embedding(
         encoder.embedding.cpu(),
         lambda rows: store.sums([int(number_N[row]) for row in rows]),
         index_N["speaker"],
         index_N["accent"],
     )
+    begin_at_ridge(encoder.embedding, encoder.accent_head, *measured)
     encoder.to(encoder.normalisation.mean_D.device)
