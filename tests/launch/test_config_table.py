@@ -30,7 +30,7 @@ def test_values_say_where_they_come_from():
 
     assert origin("optimizer.lr") == "the command line"
     assert origin("epochs") == "the file"
-    assert origin("model.hidden") == "the preset tiny"
+    assert origin("model.embedding_dim") == "the preset phonetic"
     assert origin("seed") == "the default"
 
 
