@@ -22,7 +22,7 @@ from shards.streaming.loader import RemoteTrainingLoader
 from shards.streaming.remote_shard_set import RemoteShardSet
 from tests.shards.sampling.test_decks import blocks_are_permutations
 from tests.shards.sampling.test_decks import corpus as ordinary_corpus
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 Plan = list[list[list[int]]]
 """For every accent, for each of its speakers, the prompts that it read; repeats are further readings."""

@@ -10,9 +10,9 @@ from accent.errors import AccentError
 from accent.inference.model_file import load_model
 from launch.run_config import write_config
 from launch.training.run import train_run
-from tests.support.ranks import Ranks
-from tests.support.small_runs import assert_same_weights, last_weights, small_config
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import assert_same_weights, last_weights, small_config
 
 PRETRAIN = (
     "objective=reconstruction",
