@@ -1,6 +1,6 @@
 """The command `accent`: its commands, in the order of its help page.
 
-To add one: a file beside this one, and a line below.
+To add one: a file in the room it belongs to (README.md), its import and its place in `COMMANDS`.
 """
 
 from importlib.metadata import PackageNotFoundError, version
