@@ -20,7 +20,7 @@ class BatchConfig:
     utterances_per_speaker: int = 4
     """Utterances of each speaker in a batch."""
     same_prompts: bool = False
-    """Whether the speakers of an accent in a batch read the same prompts, wherever they did (`shards.sampling.decks`
+    """Whether the speakers of an accent in a batch read the same prompts, wherever they did (`shards.sampling.sampler`
     says what is promised); utterances of prompts that one speaker of an accent reads alone then come rarely or
     never."""
     crop_frames: int | None = None

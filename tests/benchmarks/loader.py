@@ -32,7 +32,8 @@ from rich.table import Table
 
 from shards.loading.config import BatchConfig
 from shards.loading.loader import EvaluationLoader, TrainingLoader
-from shards.sampling.decks import BatchShape, build_decks, training_rows
+from shards.sampling.decks import BatchShape, build_decks
+from shards.sampling.sampler import training_rows
 from shards.sampling.shared_prompts import find_shared_prompts
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import FRAME_BYTES
