@@ -93,7 +93,8 @@ def test_what_pretraining_does_not_reach_is_left_as_it_was(speech, pretrained, t
 
 
 @pytest.mark.parametrize(
-    ("word", "says"), [("model.branch=phones", "alone reconstructs frames"), ("chunk_rows=2", "leave out chunk_rows")]
+    ("word", "says"),
+    [("model.branch=phones", "the only one that reconstructs frames"), ("chunk_rows=2", "leave out chunk_rows")],
 )
 def test_what_does_not_go_with_it_is_refused_in_one_line(speech, tmp_path, word, says):
     with pytest.raises(AccentError, match=says) as fault:
