@@ -234,7 +234,9 @@ class RunConfig(TrainingConfig):
         if self.losses.ctc and self.model.branch != "phones":
             raise ValueError("losses.ctc: needs model.branch=phones, whose phone heads it trains; 0 is allowed")
         if self.objective == "reconstruction" and self.model.branch != "frames":
-            raise ValueError("objective: reconstruction needs model.branch=frames, which alone reconstructs frames")
+            raise ValueError(
+                "objective: reconstruction needs model.branch=frames, the only one that reconstructs frames"
+            )
         if self.losses.same_prompt and not self.batch.same_prompts:
             raise ValueError(
                 "losses.same_prompt: true needs batch.same_prompts=true, or hardly a row would find a positive"

@@ -146,7 +146,7 @@ def check_batch(config: RunConfig, processes: int) -> list[str]:
 
 
 def render(job: TrainingJob) -> str:
-    """Return the job script: a function of the job alone.
+    """Return the job script: a function of the job only.
 
     >>> script = render(TrainingJob(nodes=4, words=("seed=3",)))
     >>> [line for line in script.splitlines() if line.startswith(("#SBATCH --nodes", "WORDS"))]

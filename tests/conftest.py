@@ -42,7 +42,7 @@ def saa8k() -> Path:
 @pytest.fixture(scope="session")
 def saa_shards(saa: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards of twelve speakers of three accents of `saa`; the other two accents are never trained on."""
-    from tests.support.speech_runs import speech_shards
+    from tests.support.training.speech_runs import speech_shards
 
     return speech_shards(saa, tmp_path_factory.mktemp("saa") / "shards")
 
@@ -51,7 +51,7 @@ def saa_shards(saa: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def saa_run(saa_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A calibrated run of the branch `frames` on `saa_shards`."""
     from launch.applications.calibrate import calibrate_run
-    from tests.support.speech_runs import FRAMES, speech_run
+    from tests.support.training.speech_runs import FRAMES, speech_run
 
     run = speech_run(FRAMES, saa_shards, tmp_path_factory.mktemp("saa") / "frames")
     calibrate_run(run, device="cpu")
@@ -62,7 +62,7 @@ def saa_run(saa_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def saa_phones_run(saa_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A calibrated run of the branch `phones` on `saa_shards`."""
     from launch.applications.calibrate import calibrate_run
-    from tests.support.speech_runs import PHONES, speech_run
+    from tests.support.training.speech_runs import PHONES, speech_run
 
     run = speech_run(PHONES, saa_shards, tmp_path_factory.mktemp("saa") / "phones")
     calibrate_run(run, device="cpu")

@@ -7,7 +7,7 @@ from launch import extract_embeddings, train_accent_encoder
 from shards import EvaluationLoader, FeatureProcessor, ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.splits.split import Split
-from tests.support.vowel_corpus import make_vowel_corpus
+from tests.support.sound.vowel_corpus import make_vowel_corpus
 
 
 def test_the_three_snippets_run_as_written(tmp_path):

@@ -88,6 +88,11 @@ def test_every_room_has_a_readme():
 
 
 @pytest.mark.parametrize("readme", [path for path in READMES if path.parts[0] in PACKAGES], ids=str)
+def test_a_rooms_readme_says_how_to_add_something(readme):
+    assert re.search(r"^## How to add\n\n\S", text_of(readme), re.M)
+
+
+@pytest.mark.parametrize("readme", [path for path in READMES if path.parts[0] in PACKAGES], ids=str)
 def test_a_rooms_readme_names_each_of_its_modules(readme):
     spans = set(code_spans(text_of(readme)))
     modules = [path.relative_to(REPOSITORY / readme.parent).as_posix() for path in modules_of(readme.parent)]

@@ -1,7 +1,7 @@
 """Which frames a model has to guess from their neighbours: stretches of time, keyed by the row.
 
 A stretch begins at each frame with the same small probability, so stretches may touch and overlap; a row's stretches
-depend on its key alone, neither on other rows nor on padding.  Cost: one random number a frame.
+depend only on its key, not on other rows or on padding.  Cost: one random number a frame.
 
 Source: Baevski et al., "wav2vec 2.0", NeurIPS 2020, section 3.1, for stretches that begin anywhere.
 

@@ -88,7 +88,7 @@ class AccentObjective(nn.Module):
             `cross_entropy` (unweighted means over the global batch), `triplet_active` (share of the triplets with a
             loss), `embedding_spread` (0 if all embeddings of the global batch coincide, near 1 if they point
             everywhere) and `temperature`; with a speaker head `adversary`, which counts fully in `total` because its
-            weight acts on the reversed gradient alone, and `speaker_accuracy`, the share of its rows that it tells
+            weight acts only on the reversed gradient, and `speaker_accuracy`, the share of its rows that it tells
             right.
         """
         config = self.config

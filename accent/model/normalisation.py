@@ -5,7 +5,7 @@ What a value is measured against is a choice (`ModelConfig.normalisation`):
     corpus       mean and standard deviation of the column over all training speakers.
     speaker      those of the speaker's own voice, over all recordings of it that there are; for formants these are
                  Lobanov's z-scores.  F0 is in semitones from the speaker's median.
-    utterance    as `speaker`, of the utterance's own frames alone.  A training crop knows only its few seconds, a whole
+    utterance    as `speaker`, of only the utterance's own frames.  A training crop knows only its few seconds, a whole
                  utterance more: what the model meets in use is a little steadier than what it learnt from.
 
 F0 is not divided by the voice's own deviation but by the mean one of the training speakers: how far a voice moves, in
@@ -38,7 +38,7 @@ from accent.model.layers import full_precision
 LIMIT = 10.0
 """Standard deviations from the mean at which a value is cut off: a tracking error must not dominate the gradient."""
 OWN_FRAMES = 100
-"""Defined frames of a column from which on a voice's own statistics are used alone."""
+"""With so many defined frames of a column, only the voice's own statistics count."""
 LEAST_SPREAD = 0.05
 """The smallest deviation that a voice's column is divided by, as a share of the corpus's: what hardly moves is not
 blown up to noise."""

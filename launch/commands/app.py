@@ -1,6 +1,6 @@
 """The command `accent`: its commands, in the order of its help page.
 
-To add one: a file beside this one, and a line below.
+To add one: a file in the room it belongs to (README.md), its import and its place in `COMMANDS`.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -8,24 +8,24 @@ from typing import Annotated
 
 import typer
 
-from launch.commands.align import align
-from launch.commands.baselines import baselines
-from launch.commands.calibrate import calibrate
-from launch.commands.config import config
-from launch.commands.crossval import crossval
+from launch.commands.applications.calibrate import calibrate
+from launch.commands.applications.embed import embed
+from launch.commands.applications.export import export
+from launch.commands.applications.identify import identify
+from launch.commands.applications.rescore import rescore
+from launch.commands.applications.score import score
+from launch.commands.applications.verify import verify
+from launch.commands.corpus.align import align
+from launch.commands.corpus.featurize import featurize
+from launch.commands.corpus.inspect import inspect
+from launch.commands.corpus.measure import measure
+from launch.commands.corpus.merge import merge
 from launch.commands.demo import demo
-from launch.commands.embed import embed
-from launch.commands.evaluate import evaluate
-from launch.commands.export import export
-from launch.commands.featurize import featurize
-from launch.commands.identify import identify
-from launch.commands.inspect import inspect
-from launch.commands.measure import measure
-from launch.commands.merge import merge
-from launch.commands.rescore import rescore
-from launch.commands.score import score
-from launch.commands.slurm import slurm
-from launch.commands.verify import verify
+from launch.commands.evaluation.baselines import baselines
+from launch.commands.evaluation.crossval import crossval
+from launch.commands.evaluation.evaluate import evaluate
+from launch.commands.training.config import config
+from launch.commands.training.slurm import slurm
 
 COMMANDS = (
     align,

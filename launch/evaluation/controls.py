@@ -1,4 +1,4 @@
-"""Controls: how much of the accent a channel alone tells.
+"""Controls: how well accents are told from how the recordings were made.
 
 A figure well above chance here means that recordings of different accents were made differently, and that a part of
 every other figure may be that.  Two controls: what is there when nobody speaks (pauses, their spectrum, the level),

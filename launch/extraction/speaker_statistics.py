@@ -1,6 +1,6 @@
 """From a shard set's table of speakers to what a model normalises by.
 
-The corpus's statistics are those of the training speakers alone, and become part of the model.  The voices are those of
+The corpus's statistics are those of the training speakers only, and become part of the model.  The voices are those of
 all speakers of the shard set that is read: a test speaker is measured against their own recordings, which needs no
 label.  Held-out prompts count in a voice as well.
 

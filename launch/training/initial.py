@@ -36,8 +36,8 @@ def begin_with(init: Path, config: ModelConfig, shard_set: ShardSet) -> tuple[Ac
         shard_set: what is trained on now.
 
     Returns:
-        The encoder, as it was trained; of phone heads alone, with the embedding that the configuration asks for.  And
-        half_S [S], or nothing for the branch `frames`.
+        The encoder as it was trained; if only its phone heads were, with the embedding that the configuration asks for.
+        And half_S [S], or None for the branch `frames`.
 
     Raises:
         AccentError: no such run, or one of another branch.

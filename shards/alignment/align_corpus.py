@@ -1,7 +1,7 @@
 """Align a whole corpus: every utterance with a transcript and without a TextGrid gets one, in parallel, resumable.
 
-A TextGrid is renamed into place when it is whole, so a run that was stopped anywhere is resumed: what is there is not
-made again.  What an utterance's TextGrid says depends on its sound, its transcript and the dictionary alone.
+A TextGrid is renamed into place when it is whole, so a run that was stopped anywhere can be resumed: a TextGrid that
+exists is not made again.  An utterance's TextGrid depends only on its sound, its transcript and the dictionary.
 Cost: 0.03 s a second of sound on one core, divided by the processes; a second or so a process to start.
 
 This module and what it imports must not import torch.
@@ -35,7 +35,7 @@ from shards.writing.workers.pool import WorkerPool
 from shards.writing.workers.resources import available_cores
 
 _SOUND = AudioConfig()
-"""How the sound is read; the filter and the trimming leave alone what the aligner hears."""
+"""How the sound is read; the filter and the trimming do not touch what the aligner hears."""
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def _utterances(root: Path, rows: list[_Row], accent: str, split: str | None) ->
         _, cells = sex_and_rest(row)
         speaker, path = cells.pop("client_id"), root / CLIPS / cells.pop("path")
         text = cells.pop("sentence", None)
-        # A client_id has 128 characters, and the clip's name alone is unique in a release.
+        # A client_id has 128 characters, and the clip's name is already unique in a release.
         key = key_of(speaker[:12], path.stem)
         words = normalise_text(text or "")
         yield Utterance(

@@ -1,7 +1,7 @@
 """Which utterances say the same text: the identity of prompts.
 
 Embeddings are compared across speakers who read the same words, and prompts are held out of training, so two
-utterances must share a prompt exactly when they share a text.  File names alone do not tell: ARCTIC numbers its
+utterances must share a prompt exactly when they share a text.  File names are not enough: ARCTIC numbers its
 sentences, but other corpora reuse those names for different sentences.  Cost: one pass over the transcripts.
 """
 

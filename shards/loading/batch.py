@@ -1,19 +1,14 @@
-"""A batch: crops or whole utterances of unequal length in one rectangle, and the memory that it lies in.
+"""A batch: crops or whole utterances of unequal length in one rectangle.
 
 Values stay as they are stored, float16 in raw units, and NaN stays NaN (an unvoiced frame has no F0): the model
-converts, normalises and masks on its own device.  Padding is 0 and marked invalid.  The memory is allocated once and
-used again and again.  Cost: none for a batch of the same shape as the one before.
+converts, normalises and masks on its own device.  Padding is 0 and marked invalid.  Cost: none.
 
 Shape legend: B batch rows, T frames, D feature columns.
 """
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
-
-from accent.features.schema import N_COLUMNS
-from shards.sampling.sampler import NO_SAMPLE
 
 UNKNOWN_PHONE = -1
 """Phone of padding and of frames without an alignment."""
@@ -61,74 +56,3 @@ class Batch(NamedTuple):
             A batch of the same tensors on `device`.
         """
         return Batch(*(tensor.to(device, non_blocking=non_blocking, copy=True) for tensor in self))
-
-
-class BatchView:
-    """One shape laid over a buffer's memory, as numpy arrays to write to and as the batch they make."""
-
-    def __init__(
-        self,
-        frames: torch.Tensor,
-        valid: torch.Tensor,
-        phones: torch.Tensor,
-        labels: torch.Tensor,
-        rows: int,
-        long: int,
-    ) -> None:
-        frames_BTD = frames[: rows * long * N_COLUMNS].view(rows, long, N_COLUMNS)
-        valid_BT = valid[: rows * long].view(rows, long)
-        phones_BT = phones[: rows * long].view(rows, long)
-        labels_4B = labels[: 4 * rows].view(4, rows)
-        self.shape = (rows, long)
-        self.batch = Batch(frames_BTD, valid_BT, phones_BT, *labels_4B)
-        self.frames_BTD: np.ndarray = frames_BTD.numpy()
-        self.valid_BT: np.ndarray = valid_BT.numpy()
-        self.phones_BT: np.ndarray = phones_BT.numpy()
-        self.labels_4B: np.ndarray = labels_4B.numpy()
-        """Accents, speakers, prompts and sample numbers."""
-        self.frame_bytes = memoryview(self.frames_BTD.data).cast("B")
-        self.phone_bytes = memoryview(self.phones_BT.data).cast("B")
-
-    def invalidate(self, row: int) -> None:
-        """Make a row one that only fills the batch, whatever was written to it."""
-        self.frames_BTD[row] = 0
-        self.valid_BT[row] = False
-        self.valid_BT[row, 0] = True
-        self.phones_BT[row] = UNKNOWN_PHONE
-        self.labels_4B[:, row] = (0, 0, 0, NO_SAMPLE)
-
-
-class BatchBuffer:
-    """Memory for one batch at a time.
-
-    Args:
-        rows: most rows of a batch.
-        frames: most frames of a batch over all rows, padding counted.
-        pinned: in memory that a GPU can copy from by itself.
-    """
-
-    def __init__(self, rows: int, frames: int, pinned: bool = False) -> None:
-        self._frames = torch.empty(frames * N_COLUMNS, dtype=torch.float16, pin_memory=pinned)
-        self._valid = torch.empty(frames, dtype=torch.bool, pin_memory=pinned)
-        self._phones = torch.empty(frames, dtype=torch.int16, pin_memory=pinned)
-        self._labels = torch.empty(4 * rows, dtype=torch.int64, pin_memory=pinned)
-        self._view: BatchView | None = None
-
-    def view(self, rows: int, long: int) -> BatchView:
-        """Lay a shape over the memory, which keeps whatever was in it.
-
-        Args:
-            rows: B.
-            long: T.
-
-        Raises:
-            ValueError: a batch without rows or frames, or one that the memory is too small for.
-        """
-        if min(rows, long) < 1 or rows * long > len(self._valid) or 4 * rows > len(self._labels):
-            raise ValueError(
-                f"{rows} rows of {long} frames do not fit into {len(self._labels) // 4} rows, {len(self._valid)} frames"
-            )
-        # Training asks for one shape only; making the views takes longer than reading a row.
-        if self._view is None or self._view.shape != (rows, long):
-            self._view = BatchView(self._frames, self._valid, self._phones, self._labels, rows, long)
-        return self._view

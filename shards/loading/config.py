@@ -20,12 +20,12 @@ class BatchConfig:
     utterances_per_speaker: int = 4
     """Utterances of each speaker in a batch."""
     same_prompts: bool = False
-    """Whether the speakers of an accent in a batch read the same prompts, wherever they did (`shards.sampling.decks`
-    says what is promised); utterances of prompts that one speaker of an accent reads alone then come rarely or
+    """Whether the speakers of an accent in a batch read the same prompts, wherever they did (`shards.sampling.sampler`
+    says what is promised); utterances of a prompt that only one speaker of an accent reads then come rarely or
     never."""
     crop_frames: int | None = None
-    """Length of a training crop in frames of 10 ms; shorter utterances are padded and masked.  Nothing: 300, or as much
-    less, down to 100, as it takes to have at most 10 % padding in the batches of this corpus."""
+    """Length of a training crop in frames of 10 ms; shorter utterances are padded and masked.  Null: the longest
+    of 300, 250, 200, 150 and 100 that leaves at most 10 % padding in the batches of this corpus, else 100."""
     evaluation_frames_per_batch: int = field(default=12_000, metadata={"resumable": True})
     """Most frames of 10 ms in one process's evaluation batch, padding counted; a longer utterance comes alone."""
     workers: int = field(default=2, metadata={"resumable": True})

@@ -29,7 +29,7 @@ from shards.splits.split import Split
 
 
 class TrainingLoader(TrainingBatches):
-    """Batches of random crops, balanced by accent and speaker, as `shards.sampling.decks` describes.
+    """Batches of random crops, balanced by accent and speaker, as `shards.sampling.sampler` describes.
 
     Args:
         shard_set: where the samples are.
@@ -64,6 +64,7 @@ class TrainingLoader(TrainingBatches):
         chosen = select_training(shard_set, split, self.config, world_size)
         self.speakers, self.n_samples = chosen.speakers, len(chosen.numbers_N)
         self.global_batch, self.crop_frames, self.padding = chosen.shape.rows, chosen.crop_frames, chosen.padding
+        self.steps_per_epoch = chosen.steps_per_epoch
         self._sampler = TrainingSampler(
             chosen.frames_N, chosen.decks, chosen.shape, chosen.crop_frames, seed, rank, world_size
         )
@@ -88,6 +89,9 @@ class TrainingLoader(TrainingBatches):
         All first steps cost the same.
         """
         return self._prefetcher.batches(range(first, last))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.steps(0, self.steps_per_epoch)
 
     @property
     def skipped(self) -> int:

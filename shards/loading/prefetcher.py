@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from shards.loading.batch import Batch, BatchBuffer
-from shards.loading.batch_reader import BatchReader, ReadBatch
+from shards.loading.batch import Batch
+from shards.loading.batch_reader import BatchBuffer, BatchReader, ReadBatch
 from shards.loading.damage import DamageLog
 
 

@@ -34,6 +34,8 @@ class TrainingBatches(Protocol):
     """Rows of a batch over all processes."""
     crop_frames: int
     """Length of all batches in frames."""
+    steps_per_epoch: int
+    """Steps after which as many samples were drawn as there are, to the nearest step; at least 1."""
     padding: float
     """Share of padding in the batches, over a whole pass through the samples."""
 
@@ -70,13 +72,10 @@ class TrainingBatches(Protocol):
         """Mean and standard deviation of each column over the training speakers only."""
         return self.shard_set.statistics(self.speakers)
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps after which as many samples were drawn as there are, to the nearest step; at least 1."""
-        return max(1, round(self.n_samples / self.global_batch))
-
+    @abstractmethod
     def __iter__(self) -> Iterator[Batch]:
-        return self.steps(0, self.steps_per_epoch)
+        """Yield the batches of the first epoch."""
+        ...
 
     def __len__(self) -> int:
         return self.steps_per_epoch

@@ -12,8 +12,7 @@ import numpy as np
 
 from accent.errors import AccentError
 from shards.loading.config import CROPS, MOST_PADDING, BatchConfig
-from shards.sampling.decks import BatchShape, Decks, build_decks
-from shards.sampling.sampler import padding_of_crops
+from shards.sampling.decks import BatchShape, Decks, build_decks, padding_of_crops
 from shards.sampling.shared_prompts import find_shared_prompts
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.select import select_samples
@@ -36,6 +35,11 @@ class TrainingSelection(NamedTuple):
     """Length of a crop."""
     padding: float
     """Share of padding in the batches, over a whole pass through the samples."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps after which as many samples were drawn as there are, to the nearest step; at least 1."""
+        return max(1, round(len(self.numbers_N) / self.shape.rows))
 
 
 def select_training(

@@ -1,14 +1,13 @@
-"""Which prompts the speakers of an accent have in common, and which utterance a speaker reads of each.
+"""Which prompts the speakers of an accent have in common, and who read what.
 
 Two utterances of one prompt differ in the voice and the accent, and not in what was said: the best positives.
-`shards.sampling.decks` deals the prompts; this module knows who read what.  A prompt counts as shared by an accent if
+`shards.sampling.sampler` deals the prompts.  A prompt counts as shared by an accent if
 at least two of its training speakers read it.  Where the text of an utterance is unknown, the index gives it a prompt
 of its own (`shards.corpora.prompts`), which no other utterance shares.
 
-Cost: O(N log N), once, and 16 bytes a sample; two binary searches a speaker and step.
+Cost: O(N log N), once, and 16 bytes a sample.
 
-Shape legend: N samples, S speakers, K utterances that a speaker reads at a step, M <= K prompts that its accent is
-dealt for them, P pairs of an accent and a prompt read in it.
+Shape legend: N samples, S speakers, P pairs of an accent and a prompt read in it.
 """
 
 from collections.abc import Sequence
@@ -37,34 +36,6 @@ class SharedPrompts:
     """Accent number -> numbers of the prompts that at least two of its speakers read, ascending; at least one."""
     readings: dict[int, Readings]
     """Speaker number -> everything it read."""
-
-    def read(self, speaker: int, prompts_M: np.ndarray, turns_M: np.ndarray, drawn_K: np.ndarray) -> np.ndarray:
-        """Return what a speaker reads where some prompts are drawn.
-
-        Row k holds the k-th prompt, so that the rows of all speakers stand beside each other.  Of several readings of
-        a prompt, the turn chooses one.  A row whose prompt the speaker lacks, and each row past the last prompt, holds
-        the next of the utterances that the speaker's own deck has dealt: first those that the other rows do not hold.
-
-        Args:
-            speaker: who reads.
-            prompts_M: which prompts, all different; M <= K.
-            turns_M: how often each was drawn before.
-            drawn_K: samples that the speaker's own deck has dealt.
-
-        Returns:
-            int64 [K], sample numbers of this speaker.  All differ if those of `drawn_K` do.
-        """
-        theirs = self.readings[speaker]
-        first_M = np.searchsorted(theirs.prompts_N, prompts_M, side="left")
-        times_M = np.searchsorted(theirs.prompts_N, prompts_M, side="right") - first_M
-        known = np.flatnonzero(times_M)
-        chosen = theirs.samples_N[first_M[known] + turns_M[known] % times_M[known]]
-        held_K = np.isin(drawn_K, chosen)
-        others = np.concatenate([drawn_K[~held_K], drawn_K[held_K]])
-        rows_K = np.empty_like(drawn_K)
-        rows_K[known] = chosen
-        rows_K[np.delete(np.arange(len(rows_K)), known)] = others[: len(rows_K) - len(known)]
-        return rows_K
 
 
 def find_shared_prompts(

@@ -25,7 +25,8 @@ from typing import TypeAlias
 import numpy as np
 
 from accent.errors import AccentError
-from shards.loading.batch import UNKNOWN_PHONE, Batch, BatchBuffer, BatchView
+from shards.loading.batch import UNKNOWN_PHONE, Batch
+from shards.loading.batch_reader import BatchBuffer, BatchView
 from shards.loading.config import BatchConfig
 from shards.loading.damage import DamageLog
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
@@ -85,6 +86,7 @@ class RemoteTrainingLoader(TrainingBatches):
         chosen = select_training(shard_set, split, self.config, world_size)
         self.speakers, self.n_samples = chosen.speakers, len(chosen.numbers_N)
         self.global_batch, self.crop_frames, self.padding = chosen.shape.rows, chosen.crop_frames, chosen.padding
+        self.steps_per_epoch = chosen.steps_per_epoch
         self.wanted_N = np.zeros(len(shard_set), bool)
         """Bool, by sample number: what training draws from."""
         self.wanted_N[chosen.numbers_N] = True
@@ -132,6 +134,9 @@ class RemoteTrainingLoader(TrainingBatches):
         finally:
             for stream in streams:
                 stream.close()
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.steps(0, self.steps_per_epoch)
 
     def shard_order(self, first: int, number: int) -> np.ndarray:
         """Return the shards with training samples in the order of a pass.

@@ -99,7 +99,7 @@ def _encode(utterance: Utterance, root: Path, config: FeatureConfig) -> Encoded:
 def _alignment(utterance: Utterance, root: Path) -> tuple[Alignment | None, dict[str, Any]]:
     """Return the phones, and what a sample's metadata say of them where something is unusual.
 
-    A TextGrid that cannot be read, or is of a language without phones here, costs the phones alone.
+    A TextGrid that cannot be read, or is of a language without phones here, costs only the phones.
     """
     if utterance.textgrid is None:
         return None, {}

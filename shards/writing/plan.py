@@ -48,7 +48,7 @@ class Plan:
     configuration: Mapping[str, Any]
     """The configuration as plain values, for the manifest and to tell how two plans differ."""
     features_fingerprint: str
-    """Hash of the feature configuration alone."""
+    """Hash of the feature configuration only."""
     corpus: str
     """Name of the corpus."""
     refused: tuple[Refused, ...]

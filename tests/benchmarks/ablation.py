@@ -25,7 +25,7 @@ from rich.table import Table
 from accent.metrics import classification_over_seeds, confusion_by_speaker
 from accent.metrics.classification import scores_of_confusion
 from accent.model.config import ModelConfig
-from launch.commands.fold_options import parse_seeds
+from launch.commands.evaluation.fold_options import parse_seeds
 from launch.evaluation.crossval import plan_crossval, run_all
 from launch.evaluation.fold_run import PREDICTIONS, FoldRun, planned_runs
 from launch.evaluation.folds import FoldConfig

@@ -32,12 +32,13 @@ from rich.table import Table
 
 from shards.loading.config import BatchConfig
 from shards.loading.loader import EvaluationLoader, TrainingLoader
-from shards.sampling.decks import BatchShape, build_decks, training_rows
+from shards.sampling.decks import BatchShape, build_decks
+from shards.sampling.sampler import training_rows
 from shards.sampling.shared_prompts import find_shared_prompts
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import FRAME_BYTES
-from tests.support.large import repeat_shard_set
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.large import repeat_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 FRAMES, CROP = 360, 300
 SPEAKERS = {accent: [f"{accent}{number}" for number in range(4)] for accent in "abcdef"}

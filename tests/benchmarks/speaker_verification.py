@@ -14,7 +14,7 @@ from rich.console import Console
 from launch.applications.speaker_embeddings import read_speaker_embeddings
 from launch.applications.speaker_verification import figures, read_trials, score_trials
 from launch.reporting.speaker_table import speaker_table
-from tests.support.simple_speakers import divide, simple_embeddings
+from tests.support.sound.simple_speakers import divide, simple_embeddings
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import extract
 from accent.inference.speech_check import SoundKind, kind_of_sound
-from tests.support.not_speech import MUSIC, NOISE, RATE, pink, synthesise
+from tests.support.sound.not_speech import MUSIC, NOISE, RATE, pink, synthesise
 
 MOST = 500
 CONFIG = FeatureConfig()

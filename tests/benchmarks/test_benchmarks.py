@@ -16,7 +16,7 @@ from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes
 from tests.benchmarks.scaling import Collective, loss_flops
 from tests.benchmarks.step import Trial, attempt, attention_kernel, count_flops, kernel_launches
 from tests.benchmarks.train import make_loader
-from tests.support.small_runs import launch_several
+from tests.support.training.small_runs import launch_several
 
 
 def sent_on_a_ring(kind: str, processes: int, held_bytes: int) -> list[int]:

@@ -44,7 +44,7 @@ from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import device_name, peak_flops
 from tests.benchmarks.step import ROUNDS, Cost, Trial, attempt
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 PRECISIONS: tuple[Precision, ...] = ("no", "bf16", "fp16")
 SPEAKERS = {accent: [f"{accent}{number}" for number in range(2)] for accent in L2_ARCTIC_ACCENTS}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launch import cli
-from tests.support.small_runs import small_shards
+from tests.support.training.small_runs import small_shards
 
 
 @pytest.fixture(scope="session")

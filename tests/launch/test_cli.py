@@ -15,7 +15,7 @@ import soundfile
 
 from launch.train import main as train
 from tests.conftest import REPOSITORY
-from tests.support.vowel_corpus import SPEAKERS, make_vowel_corpus
+from tests.support.sound.vowel_corpus import SPEAKERS, make_vowel_corpus
 
 
 def refusal(result: tuple[int, str, str]) -> str:

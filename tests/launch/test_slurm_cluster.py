@@ -13,11 +13,11 @@ import pytest
 
 from launch.run_config import write_config
 from shards.writing.processor import FeatureProcessor, FeaturizeConfig
-from tests.support.ranks import Ranks
-from tests.support.recorded_pool import hashes
-from tests.support.slurm_cluster import JOB_SECONDS, NODES, SlurmCluster, slurm_cluster
-from tests.support.small_runs import assert_same_weights, small_config, small_shards
-from tests.support.vowel_corpus import make_vowel_corpus
+from tests.support.shard_sets.recorded_pool import hashes
+from tests.support.sound.vowel_corpus import make_vowel_corpus
+from tests.support.training.ranks import Ranks
+from tests.support.training.slurm_cluster import JOB_SECONDS, NODES, SlurmCluster, slurm_cluster
+from tests.support.training.small_runs import assert_same_weights, small_config, small_shards
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "configs" / "slurm"
 # No checkpoint on the way: what a run resumes from can only be what was saved because of it.

@@ -3,9 +3,12 @@
 import signal
 import subprocess
 import sys
+import traceback
 
 import pytest
+import torch
 
+from accent.errors import AccentError
 from launch.train import main
 
 
@@ -61,3 +64,19 @@ def test_a_program_of_one_process_passes_its_status_on(tmp_path):
     assert job.returncode == 2
     assert job.stderr.startswith("accent: ")
     assert job.stderr.count("\n") == 1
+
+
+def test_the_way_from_main_to_the_backward_pass_is_short(shards, tmp_path, monkeypatch):
+    way = list[tuple[str, str]]()
+
+    def backward(loss: torch.Tensor) -> None:
+        calls = [frame.f_code for frame, _ in traceback.walk_stack(sys._getframe(1))]
+        calls = calls[: calls.index(main.__code__) + 1]
+        way.extend((code.co_filename, code.co_name) for code in reversed(calls))
+        raise AccentError("far enough")
+
+    monkeypatch.setattr(torch.Tensor, "backward", backward)
+    assert main(["configs/demo.yaml", f"shards={shards}", f"run={tmp_path / 'run'}", "model.preset=tiny"]) == 2
+    assert way[0][1] == "main" and way[-1][1] == "accumulate"
+    assert len(way) <= 7, way
+    assert len({path for path, _ in way}) <= 4, way

@@ -1,4 +1,4 @@
-"""From what a network believes of each frame alone to what is probable given the whole utterance.
+"""From what a network believes of each frame by itself to what is probable given the whole utterance.
 
 The states of the phone units form a hidden Markov model: within a unit one third follows the other, and after the last
 third comes a unit whose left context fits.  Forward-backward sums over all paths, so that a frame's probabilities stay

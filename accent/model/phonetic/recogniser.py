@@ -93,7 +93,7 @@ class PhoneRecogniser(nn.Module):
         by_head = [self.logits(half, values_BTD, valid_BT).states().exp() for half in range(HALVES)]
         if half_B is None:
             return (by_head[0] + by_head[1]) / 2
-        # A speaker of half 0 is read by head 1 alone.
+        # A speaker of half 0 is read only by head 1.
         share_B11 = torch.where(half_B == BOTH, 0.5, (half_B == 1).to(torch.float32))[:, None, None]
         return by_head[0] * share_B11 + by_head[1] * (1 - share_B11)
 

@@ -51,7 +51,7 @@ class Engine(ABC):
     """
 
     in_background: bool
-    """Whether the first process alone writes the state, from a copy, so that it may do so while training continues."""
+    """Whether only the first process writes the state, from a copy, so that it may do so while training continues."""
 
     def __init__(
         self,

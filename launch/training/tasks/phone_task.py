@@ -114,7 +114,7 @@ class PhoneTrainingModule(nn.Module):
         recogniser: trained.
         normalisation: of the encoder; no part of what is trained.
         voices: every speaker's voice, on the batches' device.
-        half_S: which half each speaker is of; each head sees the rows of its own half alone.
+        half_S: which half each speaker is of; each head sees only the rows of its own half.
         precision: arithmetic of the heads.
         clock: told of the parts `forward` and `loss`.
         ctc: weight of the CTC loss.

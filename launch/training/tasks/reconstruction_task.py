@@ -36,7 +36,7 @@ from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 
 SELECTION = "explained"
-"""The metric that chooses the best weights: the share of the mean's error that is gone; higher is better."""
+"""The metric that chooses the best weights: the share of the mean's error that the model removes; higher is better."""
 
 
 class ReconstructionModule(nn.Module):
@@ -134,7 +134,7 @@ def validate_reconstruction(
     Args:
         encoder: its mode is as before afterwards.
         loader: whole utterances; this process's share.
-        config: how much is hidden; which frames depends on the utterance alone.
+        config: how much is hidden; which frames depends only on the utterance.
         runtime: the processes.
         signal_number: tells a signal that this process has received, 0 for none.
 
@@ -164,6 +164,6 @@ def validate_reconstruction(
 
 
 def _sample_keys(batch: Batch) -> Tensor:
-    """Return a key for each row that depends on its utterance alone."""
+    """Return a key for each row that depends only on its utterance."""
     device = batch.sample_B.device
     return torch.cat([row_keys(0, 0, max(sample, 0), 1, device) for sample in batch.sample_B.tolist()])

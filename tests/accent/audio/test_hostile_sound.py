@@ -16,7 +16,7 @@ from accent.features.config import FeatureConfig
 from accent.features.extract import Features, extract, find_backend
 from accent.features.schema import N_COLUMNS
 from accent.grid import HOP
-from tests.support.synthesis import RATE, noise, vowel
+from tests.support.sound.synthesis import RATE, noise, vowel
 
 CONFIG = FeatureConfig(backend="numba")
 

@@ -15,7 +15,7 @@ from accent.audio.decode import decode
 from accent.audio.prepare import AudioConfig, Speech, load_speech, prepare_speech
 from accent.configuration import load
 from accent.errors import AccentError
-from tests.support.synthesis import RATE, vowel
+from tests.support.sound.synthesis import RATE, vowel
 
 VOWEL_FORMANTS = (700.0, 1200.0, 2600.0, 3500.0)
 NOTHING = AudioConfig(trim_db=None, loudness_lufs=None, highpass_hz=None)

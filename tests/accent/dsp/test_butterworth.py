@@ -6,7 +6,7 @@ from scipy.signal import butter, sosfilt, sosfiltfilt
 
 from accent.dsp.butterworth import EXTENSION, butterworth, filter_in_place, steady_state, zero_phase
 from accent.grid import SAMPLE_RATE
-from tests.support.synthesis import noise
+from tests.support.sound.synthesis import noise
 
 FILTERS = [(20.0, True), (50.0, True), (300.0, True), (4000.0, False), (7900.0, False), (60.0, False)]
 

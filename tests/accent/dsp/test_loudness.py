@@ -10,7 +10,7 @@ import pytest
 from accent.audio.prepare import AudioConfig, load_speech
 from accent.dsp.loudness import block_powers, frame_levels, integrated_loudness, k_weighting
 from accent.grid import HOP, SAMPLE_RATE
-from tests.support.synthesis import noise, vowel
+from tests.support.sound.synthesis import noise, vowel
 
 
 def levels_by_definition(samples_N: np.ndarray) -> np.ndarray:

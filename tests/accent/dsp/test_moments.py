@@ -6,7 +6,7 @@ from scipy.signal import get_window
 
 from accent.dsp.moments import column_moments, moments_of_spectrum
 from accent.grid import SAMPLE_RATE
-from tests.support.synthesis import noise
+from tests.support.sound.synthesis import noise
 
 
 def moments_by_definition(samples_N: np.ndarray, lowest_hz: float) -> list[float]:

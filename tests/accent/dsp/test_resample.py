@@ -9,7 +9,7 @@ import pytest
 from accent.audio.prepare import AudioConfig, load_speech
 from accent.dsp.resample import brick_wall_resample, brick_wall_resample_to_rates
 from accent.dsp.silence import without_sound
-from tests.support.synthesis import noise
+from tests.support.sound.synthesis import noise
 
 
 @pytest.mark.parametrize("n_samples", [0, 1, 160, 4321, 16_000, 28_400])

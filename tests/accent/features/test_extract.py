@@ -22,7 +22,7 @@ from accent.features.schema import COLUMNS, FAMILIES, N_COLUMNS, column_index, f
 from accent.features.textgrid import read_alignment
 from accent.features.utterance import UTTERANCE_COLUMNS
 from accent.grid import HOP
-from tests.support.synthesis import RATE, noise, vowel
+from tests.support.sound.synthesis import RATE, noise, vowel
 
 SLICES = family_slices()
 Intervals = list[tuple[float, float, str]]

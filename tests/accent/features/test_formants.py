@@ -10,7 +10,7 @@ from accent.audio.prepare import AudioConfig, load_speech
 from accent.features.config import FeatureConfig
 from accent.features.kernels import formants as kernels
 from accent.features.reference import formants as reference
-from tests.support.synthesis import VOWELS, noise, resonate, vowel
+from tests.support.sound.synthesis import VOWELS, noise, resonate, vowel
 
 CONFIG = FeatureConfig()
 

@@ -19,7 +19,7 @@ from accent.features.schema import COLUMNS, N_COLUMNS
 from accent.inference.model_file import DESCRIPTION_NAME, WEIGHTS_NAME, load_model, save_model
 from accent.model.config import Mode, ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
-from tests.support.synthesis import vowel
+from tests.support.sound.synthesis import vowel
 
 ACCENTS = ("Arabic", "Español", "한국어")
 SIZES = {"hidden": 16, "layers": 1, "heads": 2, "embedding_dim": 12, "accents": ACCENTS}

@@ -8,7 +8,7 @@ import accent
 from accent.errors import AccentError
 from accent.features.phones import CONSONANTS, VOWELS
 from accent.inference.pronunciation import Expected
-from tests.support.not_speech import NOISE, RATE, synthesise
+from tests.support.sound.not_speech import NOISE, RATE, synthesise
 
 
 @pytest.fixture(scope="module")

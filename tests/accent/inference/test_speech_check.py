@@ -10,7 +10,7 @@ from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import extract
 from accent.inference.speech_check import kind_of_sound
-from tests.support.not_speech import MUSIC, NOISE, RATE, engine, synthesise
+from tests.support.sound.not_speech import MUSIC, NOISE, RATE, engine, synthesise
 
 CONFIG = FeatureConfig()
 

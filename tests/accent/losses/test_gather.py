@@ -26,7 +26,7 @@ from accent.losses import AccentObjective, LossConfig, RowOutputs, gather, join_
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
 from accent.losses.speaker_adversary import AdversaryLoss
 from accent.model import EnhancedAccentEncoder, ModelConfig
-from tests.support.ranks import forkserver
+from tests.support.training.ranks import forkserver
 
 ROWS, FRAMES = 8, 14
 SECONDS = 120

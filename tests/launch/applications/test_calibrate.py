@@ -13,7 +13,7 @@ from accent.inference.embedder import AccentEmbedder
 from launch.applications.calibrate import KNOWN_CALLED_UNKNOWN, calibrate_run
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split
-from tests.support.evaluated_runs import make_run, split_of, synthetic
+from tests.support.training.evaluated_runs import make_run, split_of, synthetic
 
 
 def stored(run) -> dict:

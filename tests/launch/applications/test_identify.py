@@ -12,7 +12,7 @@ import soundfile
 
 import accent as accent_package
 from tests.conftest import REPOSITORY
-from tests.support.not_speech import MUSIC, NOISE, RATE, synthesise
+from tests.support.sound.not_speech import MUSIC, NOISE, RATE, synthesise
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from accent.metrics import equal_error_rate
 from launch import cli
 from launch.applications.speaker_embeddings import SpeakerEmbeddings, read_speaker_embeddings
 from launch.applications.speaker_verification import Trials, figures, read_trials, score_trials
-from tests.support.simple_speakers import divide, simple_embeddings
+from tests.support.sound.simple_speakers import divide, simple_embeddings
 
 
 @pytest.fixture(scope="module")

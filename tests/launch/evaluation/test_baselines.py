@@ -18,7 +18,7 @@ from launch.evaluation.utterances import Utterances
 from launch.reporting.fold_tables import fold_tables, markdown
 from shards.shard_set.manifest import ShardSet
 from shards.splits.folds import make_folds
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 ACCENTS = ("Arabic", "Hindi", "Spanish")
 THREE = FoldConfig("3", validation_speakers=0)

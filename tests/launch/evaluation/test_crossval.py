@@ -11,7 +11,7 @@ import yaml
 
 from accent.errors import AccentError
 from launch.cli import main
-from launch.commands.fold_options import parse_seeds
+from launch.commands.evaluation.fold_options import parse_seeds
 from launch.evaluation import fold_run
 from launch.evaluation.crossval import merge_runs, plan_crossval, run_all
 from launch.evaluation.fold_run import planned_runs
@@ -19,7 +19,7 @@ from launch.evaluation.folds import FoldConfig
 from launch.evaluation.group_predictions import GroupPredictions
 from launch.slurm import ARRAY_SCRIPT, render_array
 from shards.splits.split import Split
-from tests.support.small_runs import SMALL
+from tests.support.training.small_runs import SMALL
 
 TWO = FoldConfig("2")
 

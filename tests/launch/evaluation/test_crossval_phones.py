@@ -21,7 +21,7 @@ from launch.training.tasks.phone_task import deal_halves
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
-from tests.support.small_runs import small_shards
+from tests.support.training.small_runs import small_shards
 
 TWO = FoldConfig("2")
 TINY = (

@@ -18,7 +18,7 @@ from shards import ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
-from tests.support.evaluated_runs import ACCENTS, make_run, split_of, synthetic, untrained
+from tests.support.training.evaluated_runs import ACCENTS, make_run, split_of, synthetic, untrained
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from launch.evaluation.group_predictions import GroupPredictions, predict_groups
 from launch.evaluation.utterances import Utterances
 from shards.splits.folds import make_folds
 from shards.splits.split import Split
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from accent.errors import AccentError
 from launch.evaluation.folds import FoldConfig, freeze_folds
 from launch.run_config import PACKAGED
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from launch.evaluation.baselines.phone_means import (
 from launch.evaluation.baselines.phones import phones_of_files
 from launch.evaluation.utterances import Utterances
 from shards.splits.split import Split
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from launch.extraction.groups import embed_speech
 from launch.reporting.tables import unknown_table
 from shards.loading.loader import EvaluationLoader
 from shards.splits.split import Split
-from tests.support.evaluated_runs import make_run, synthetic, untrained
+from tests.support.training.evaluated_runs import make_run, synthetic, untrained
 
 
 def drawn(speakers: int, centre: float, seed: int) -> Unknownness:

@@ -19,8 +19,8 @@ from launch.extraction.embed import embed_input
 from shards import FeatureProcessor
 from shards.corpora.corpus import CorpusConfig
 from shards.writing.processor import FeaturizeConfig
-from tests.support.evaluated_runs import ACCENTS, synthetic, untrained
-from tests.support.synthesis import vowel
+from tests.support.sound.synthesis import vowel
+from tests.support.training.evaluated_runs import ACCENTS, synthetic, untrained
 
 
 @pytest.fixture(scope="module")

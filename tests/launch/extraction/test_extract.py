@@ -11,7 +11,7 @@ from launch import extract_embeddings
 from shards import EvaluationLoader, ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.shard_set.reader import ShardReader
-from tests.support.evaluated_runs import make_run, split_of, synthetic, untrained
+from tests.support.training.evaluated_runs import make_run, split_of, synthetic, untrained
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from launch.extraction.speaker_statistics import speaker_voices
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 UNITS = ("*-sil", "*-AA", "*-N", "*-S")
 

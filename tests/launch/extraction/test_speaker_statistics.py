@@ -29,8 +29,8 @@ from shards import EvaluationLoader, ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
-from tests.support.evaluated_runs import SIZES, split_of, synthetic
-from tests.support.small_runs import assert_same_weights, at_step, small_config
+from tests.support.training.evaluated_runs import SIZES, split_of, synthetic
+from tests.support.training.small_runs import assert_same_weights, at_step, small_config
 
 F0 = column_index("f0_hz")
 OTHERS = [column for column in range(N_COLUMNS) if column != F0]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from launch.training.run import train_run
-from tests.support.small_runs import small_config
+from tests.support.training.small_runs import small_config
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from accent.losses.config import LossConfig
 from launch.training.batch_checks import check_batches
 from shards import ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 BATCH = BatchConfig(speakers_per_accent=2, utterances_per_speaker=2, crop_frames=40)
 PAIRS_ALONE = LossConfig(cross_entropy=0, reconstruction=0)

@@ -20,7 +20,7 @@ from launch.training.checkpoint import (
 from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.identity import shard_set_fingerprint
 from launch.training.step_timer import StepTimer
-from tests.support.small_runs import small_shards
+from tests.support.training.small_runs import small_shards
 
 IDENTITY = {"configuration": {"model": {"layers": 2}, "seed": 0}, "shards": "a" * 64, "global_batch": 12}
 

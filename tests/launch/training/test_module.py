@@ -10,7 +10,7 @@ from shards.loading.batch import Batch
 from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
 from shards.splits.split import make_split
-from tests.support.small_runs import small_shards
+from tests.support.training.small_runs import small_shards
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from launch.run_config import write_config
-from tests.support.ranks import Ranks
-from tests.support.small_runs import assert_same_weights, last_weights, small_config
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import assert_same_weights, last_weights, small_config
 
 SMOOTH = (
     "model.dropout=0",

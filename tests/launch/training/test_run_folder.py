@@ -17,7 +17,7 @@ from launch.run_config import RunConfig
 from launch.training.run import train_run
 from launch.training.run_folder import LOCK_NAME, one_training
 from tests.conftest import REPOSITORY
-from tests.support.small_runs import small_config
+from tests.support.training.small_runs import small_config
 
 HOLD = """
 import sys, time

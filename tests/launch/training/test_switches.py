@@ -14,8 +14,8 @@ from launch.training.run import train_run
 from shards.loading.loader import TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import make_split
-from tests.support.ranks import Ranks
-from tests.support.small_runs import assert_same_weights, last_weights, small_config, small_shards
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import assert_same_weights, last_weights, small_config, small_shards
 
 ON = (
     "augmentation.tempo=0.2",

@@ -14,7 +14,7 @@ from launch.training.run import train_run
 from shards import ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.splits.split import make_split
-from tests.support.small_runs import small_config, small_loaders
+from tests.support.training.small_runs import small_config, small_loaders
 
 
 def test_the_call_of_the_first_design_trains_the_model_in_place(shards):

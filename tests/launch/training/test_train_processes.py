@@ -9,8 +9,8 @@ import torch
 
 from launch.run_config import write_config
 from launch.training.run import train_run
-from tests.support.ranks import Ranks
-from tests.support.small_runs import (
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import (
     assert_same_weights,
     first_weights,
     last_weights,

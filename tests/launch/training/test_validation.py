@@ -7,7 +7,7 @@ from accent import EnhancedAccentEncoder, ModelConfig
 from launch import train_accent_encoder
 from shards import EvaluationLoader
 from shards.loading.config import BatchConfig
-from tests.support.small_runs import small_loaders
+from tests.support.training.small_runs import small_loaders
 
 
 def test_validation_tells_what_a_direct_forward_of_each_utterance_tells(shards):

@@ -3,8 +3,8 @@
 import pytest
 
 from launch.run_config import write_config
-from tests.support.ranks import Ranks
-from tests.support.small_runs import small_config
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import small_config
 
 
 def test_the_branch_phones_is_refused_in_one_line(shards, tmp_path):

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from launch.run_config import write_config
-from tests.support.ranks import Ranks
-from tests.support.small_runs import small_config
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import small_config
 
 
 def test_a_lock_left_in_the_extensions_folder_does_not_block(shards, tmp_path):

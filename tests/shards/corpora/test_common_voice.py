@@ -12,7 +12,7 @@ from accent.errors import AccentError
 from launch.run_config import find_config
 from shards.corpora import Corpus, CorpusConfig, open_corpus
 from shards.writing.processor import FeatureProcessor, FeaturizeConfig
-from tests.support.synthesis import vowel
+from tests.support.sound.synthesis import vowel
 
 HEADER = (
     "client_id\tpath\tsentence_id\tsentence\tsentence_domain\tup_votes\tdown_votes\tage\tgender\taccents\tvariant\tlocale"

@@ -11,9 +11,9 @@ from accent.errors import AccentError
 from shards.corpora import CorpusConfig, open_corpus
 from shards.corpora.l2arctic import SPEAKERS
 from shards.writing.plan import FeaturizeConfig
-from tests.support.corpus_trees import write_speaker
+from tests.conftest import REPOSITORY
+from tests.support.sound.corpus_trees import write_speaker
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 HINDI_SPANISH = {
     "ASI": "Hindi", "RRBI": "Hindi", "SVBI": "Hindi", "TNI": "Hindi",
     "EBVS": "Spanish", "ERMS": "Spanish", "MBMPS": "Spanish", "NJS": "Spanish",

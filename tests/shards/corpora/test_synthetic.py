@@ -21,8 +21,7 @@ from shards.corpora import Corpus, open_corpus
 from shards.corpora.synthetic import demo
 from shards.corpora.synthetic.demo import ACCENTS, LANGUAGES, PROMPTS, VOICES, make_demo_corpus
 from shards.corpora.synthetic.textgrid import arpabet
-
-REPOSITORY = Path(__file__).resolve().parents[3]
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from accent.errors import AccentError
 from shards.corpora import Corpus, CorpusConfig, open_corpus
-from tests.support.corpus_trees import write_sound
+from tests.support.sound.corpus_trees import write_sound
 
 COLUMNS = ("path", "speaker", "accent", "gender", "text", "age")
 ROWS = [

@@ -13,7 +13,7 @@ from accent.errors import AccentError
 from shards.corpora import CorpusConfig, open_corpus
 from shards.corpora.corpus import key_of
 from shards.corpora.prompts import normalise_text, prompts_by_name_and_text
-from tests.support.corpus_trees import write_sound, write_speaker
+from tests.support.sound.corpus_trees import write_sound, write_speaker
 
 
 @pytest.fixture

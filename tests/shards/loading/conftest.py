@@ -2,7 +2,7 @@ import pytest
 
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split, make_split
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from shards.loading.batch import Batch
 from shards.loading.config import BatchConfig
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.shard_set.manifest import ShardSet
-from tests.support.batches import same
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.batches import same
+from tests.support.shard_sets.synthetic import make_shard_set
 
 CROP = 30
 SMALL = BatchConfig(crop_frames=CROP, evaluation_frames_per_batch=150)

@@ -15,9 +15,9 @@ from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
-from tests.support.batches import joined, kept, same
-from tests.support.large import repeat_shard_set
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.batches import joined, kept, same
+from tests.support.shard_sets.large import repeat_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 CROP = 30
 SMALL = BatchConfig(crop_frames=CROP, evaluation_frames_per_batch=150)

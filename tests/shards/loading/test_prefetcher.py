@@ -19,7 +19,7 @@ from shards.loading.prefetcher import Prefetcher
 from shards.sampling.sampler import Rows
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split, SplitConfig, make_split
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 CROP = 30
 SMALL = BatchConfig(crop_frames=CROP, evaluation_frames_per_batch=150)

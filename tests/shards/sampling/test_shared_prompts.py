@@ -1,8 +1,8 @@
 """The order in which the speakers of one accent read the same prompts; the ordinary order is its oracle."""
 
 import dataclasses
-import hashlib
 from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,16 +13,16 @@ from accent.errors import AccentError
 from shards.corpora.prompts import prompts_by_name_and_text
 from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
-from shards.sampling import decks as decks_module
-from shards.sampling.decks import BatchShape, Decks, build_decks, training_rows
-from shards.sampling.shared_prompts import SharedPrompts, find_shared_prompts
+from shards.sampling import sampler
+from shards.sampling.decks import BatchShape, Decks, build_decks
+from shards.sampling.sampler import training_rows
+from shards.sampling.shared_prompts import Readings, SharedPrompts, find_shared_prompts
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split, SplitConfig, make_split
 from shards.streaming.loader import RemoteTrainingLoader
 from shards.streaming.remote_shard_set import RemoteShardSet
-from tests.shards.sampling.test_decks import blocks_are_permutations
-from tests.shards.sampling.test_decks import corpus as ordinary_corpus
-from tests.support.synthetic import make_shard_set
+from tests.shards.sampling.test_sampler import blocks_are_permutations
+from tests.support.shard_sets.synthetic import make_shard_set
 
 Plan = list[list[list[int]]]
 """For every accent, for each of its speakers, the prompts that it read; repeats are further readings."""
@@ -31,15 +31,19 @@ SEEDS = st.integers(0, 2**64 - 1)
 ACCENT_NAMES = [f"accent {number}" for number in range(20)]
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Noted(SharedPrompts):
-    """Writes down which prompts each speaker is asked for."""
+@pytest.fixture(scope="module")
+def asked() -> Iterator[list[tuple[int, ...]]]:
+    """Which prompts each speaker was asked for since the list was last cleared."""
+    noted = list[tuple[int, ...]]()
+    genuine = sampler.read_prompts
 
-    asked: list[tuple[int, ...]] = dataclasses.field(default_factory=list)
+    def read(theirs: Readings, prompts_M: np.ndarray, turns_M: np.ndarray, drawn_K: np.ndarray) -> np.ndarray:
+        noted.append(tuple(prompts_M.tolist()))
+        return genuine(theirs, prompts_M, turns_M, drawn_K)
 
-    def read(self, speaker: int, prompts_M: np.ndarray, turns_M: np.ndarray, drawn_K: np.ndarray) -> np.ndarray:
-        self.asked.append(tuple(prompts_M.tolist()))
-        return super().read(speaker, prompts_M, turns_M, drawn_K)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampler, "read_prompts", read)
+        yield noted
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,38 +98,36 @@ def corpora_with_shapes(draw: st.DrawFn) -> tuple[Corpus, BatchShape]:
 @given(corpora_with_shapes(), SEEDS)
 @settings(max_examples=150, deadline=None)
 def test_all_speakers_of_a_visit_are_asked_for_the_same_prompts_and_none_repeats_before_its_deck_is_used_up(
-    given_corpus, seed
+    asked, given_corpus, seed
 ) -> None:
     corpus, shape = given_corpus
-    noted = Noted(**vars(corpus.find()))
-    decks = corpus.decks(noted)
-    asked = defaultdict(list)
+    decks = corpus.decks(corpus.find())
+    dealt = defaultdict(list)
     for step in range(25):
-        noted.asked.clear()
+        asked.clear()
         rows_PSK = training_rows(step, decks, shape, seed).reshape(shape.accents, shape.speakers, shape.utterances)
         for visit, rows_SK in enumerate(rows_PSK):
-            prompts = noted.asked[visit * shape.speakers : (visit + 1) * shape.speakers]
+            prompts = asked[visit * shape.speakers : (visit + 1) * shape.speakers]
             assert len(set(prompts)) == 1 and len(prompts) == shape.speakers
             accent = int(corpus.accent_N[rows_SK[0, 0]])
             assert len(set(prompts[0])) == min(shape.utterances, len(corpus.shared_by_definition(accent)))
-            asked[accent].extend(prompts[0])
-    for accent, drawn in asked.items():
+            dealt[accent].extend(prompts[0])
+    for accent, drawn in dealt.items():
         assert blocks_are_permutations(drawn, corpus.shared_by_definition(accent))
 
 
 @given(corpora_with_shapes(), SEEDS, st.integers(0, 10**9))
 @settings(max_examples=150, deadline=None)
 def test_row_k_reads_prompt_k_and_else_the_next_of_the_speakers_own_deck_that_is_not_held(
-    given_corpus, seed, first
+    asked, given_corpus, seed, first
 ) -> None:
     corpus, shape = given_corpus
-    noted = Noted(**vars(corpus.find()))
-    decks, ordinary_decks = corpus.decks(noted), corpus.decks(None)
+    decks, ordinary_decks = corpus.decks(corpus.find()), corpus.decks(None)
     for step in range(first, first + 6):
-        noted.asked.clear()
+        asked.clear()
         rows = training_rows(step, decks, shape, seed).reshape(-1, shape.utterances).tolist()
         ordinary = training_rows(step, ordinary_decks, shape, seed).reshape(-1, shape.utterances).tolist()
-        for rows_K, ordinary_K, prompts in zip(rows, ordinary, noted.asked, strict=True):
+        for rows_K, ordinary_K, prompts in zip(rows, ordinary, asked, strict=True):
             speaker = corpus.speaker_N[ordinary_K[0]]
             assert (corpus.speaker_N[rows_K] == speaker).all()
             read = set(corpus.prompt_N[corpus.speaker_N == speaker].tolist())
@@ -144,20 +146,21 @@ def test_row_k_reads_prompt_k_and_else_the_next_of_the_speakers_own_deck_that_is
 
 @given(corpora_with_shapes(), st.integers(1, 2), SEEDS)
 @settings(max_examples=50, deadline=None)
-def test_readings_of_a_prompt_alternate_where_every_speaker_comes_equally_often(given_corpus, times, seed) -> None:
+def test_readings_of_a_prompt_alternate_where_every_speaker_comes_equally_often(
+    asked, given_corpus, times, seed
+) -> None:
     corpus, shape = given_corpus
     for accent in np.unique(corpus.accent_N):
         chosen = np.flatnonzero(corpus.accent_N == accent)
         alone = Corpus(corpus.accent_N[chosen], corpus.speaker_N[chosen], corpus.prompt_N[chosen])
-        noted = Noted(**vars(alone.find()))
-        decks = alone.decks(noted)
+        decks = alone.decks(alone.find())
         n_speakers = len(np.unique(alone.speaker_N))
         everybody = BatchShape(1, times * n_speakers, shape.utterances)
         drawn = defaultdict(list)
         for step in range(40):
-            noted.asked.clear()
+            asked.clear()
             rows = training_rows(step, decks, everybody, seed).reshape(-1, shape.utterances).tolist()
-            for rows_K, prompts in zip(rows, noted.asked, strict=True):
+            for rows_K, prompts in zip(rows, asked, strict=True):
                 for row, prompt in zip(rows_K, prompts, strict=False):
                     if alone.prompt_N[row] == prompt:
                         drawn[int(alone.speaker_N[row]), prompt].append(row)
@@ -219,20 +222,6 @@ def test_the_order_is_the_same_in_every_release() -> None:
 FROZEN_ROWS = [17, 18, 0, 16, 4, 4, 11, 3, 13, 2, 7, 21]
 
 
-def test_the_ordinary_order_is_what_it_was_before_prompts_could_be_shared() -> None:
-    digest = hashlib.sha256()
-    for plan, shape in (
-        ([[4, 4], [5, 3]], BatchShape(2, 2, 2)),
-        ([[7, 11, 3], [5, 5], [12]], BatchShape(2, 2, 4)),
-        ([[100, 7, 1], [40] * 5, [2]], BatchShape(3, 4, 3)),
-    ):
-        decks, _, _ = ordinary_corpus(plan)
-        for step in (*range(50), *range(10**6, 10**6 + 50)):
-            digest.update(training_rows(step, decks, shape, 7).astype("<i8").tobytes())
-    # Computed with the code that knew no prompts.
-    assert digest.hexdigest() == "92dce4b6f586016070fd150039685451cb5bf8fcbea317987943dea9f2ee132f"
-
-
 def test_another_seed_asks_for_the_prompts_in_another_order() -> None:
     corpus = Corpus.of([[list(range(12))] * 2])
     decks = corpus.decks(corpus.find())
@@ -259,13 +248,13 @@ def test_any_step_of_100000_utterances_draws_no_more_than_one_super_deck_of_each
     corpus = Corpus(speaker_N % 6, speaker_N, prompt_N)
     decks = corpus.decks(corpus.find())
     words_drawn: list[int] = []
-    genuine = decks_module.permutation
+    genuine = sampler.permutation
 
     def counted(size: int, *key: int) -> np.ndarray:
         words_drawn.append(size)
         return genuine(size, *key)
 
-    monkeypatch.setattr(decks_module, "permutation", counted)
+    monkeypatch.setattr(sampler, "permutation", counted)
     assert decks.shared is not None
     # A super-deck is `draws` passes at most.
     most = shape.accents * len(decks.accents_A)

@@ -10,7 +10,7 @@ import pytest
 from accent.errors import AccentError
 from accent.features.schema import COLUMNS
 from shards.shard_set.manifest import FORMAT_VERSION, INDEX_DTYPE, ShardSet
-from tests.support.synthetic import SYNTHETIC_PHONES, make_shard_set
+from tests.support.shard_sets.synthetic import SYNTHETIC_PHONES, make_shard_set
 
 SPEAKERS = {"Hindi": ["z0", "h1"], "Arabic": ["a0"]}
 

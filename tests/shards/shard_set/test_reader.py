@@ -17,7 +17,7 @@ from accent.errors import AccentError
 from shards.shard_set import reader as reader_module
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import DamagedSampleError, ShardReader
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from shards.shard_set.statistics import (
     histogram_median_hz,
     merge_in_order,
 )
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 SPEAKERS = {"A": ["a0", "a1"], "B": ["b0", "b1"]}
 

@@ -14,7 +14,7 @@ from accent.features.schema import COLUMNS
 from shards.shard_set.manifest import Refused, ShardSet
 from shards.shard_set.summary import describe, doubts, refused_table, summary, verify
 from shards.writing.processor import FeatureProcessor
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from accent.errors import AccentError
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split, SplitConfig, make_split
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 # Speakers of L2-ARCTIC by first language, and their sexes.
 ARCTIC = {

@@ -5,8 +5,8 @@ import pytest
 from shards.shard_set.manifest import ShardSet
 from shards.streaming import transport
 from shards.streaming.remote_shard_set import RemoteShardSet
-from tests.support.serving import Server, serving
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.serving import Server, serving
+from tests.support.shard_sets.synthetic import make_shard_set
 
 SPEAKERS = {"Arabic": ["a0", "a1", "a2"], "Hindi": ["h0", "h1", "h2"], "Spanish": ["s0", "s1", "s2"]}
 

@@ -20,8 +20,8 @@ from shards.shard_set.reader import DamagedSampleError, ShardReader
 from shards.splits.split import Split
 from shards.streaming.loader import RemoteEvaluationLoader, RemoteTrainingLoader
 from shards.streaming.remote_shard_set import RemoteShardSet
-from tests.support.serving import Server, copy_of, serving, spoil
-from tests.support.small_runs import small_config, small_shards
+from tests.support.shard_sets.serving import Server, copy_of, serving, spoil
+from tests.support.training.small_runs import small_config, small_shards
 
 SPLIT = Split(train=("a0", "a1", "h0", "h1", "s0", "s1"), validation=("a2", "h2", "s2"), test=())
 CONFIG = BatchConfig(speakers_per_accent=2, utterances_per_speaker=2, crop_frames=30)

@@ -9,7 +9,7 @@ from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import DamagedSampleError, ShardReader
 from shards.splits.split import make_split
 from shards.streaming.remote_shard_set import RemoteShardSet, stream_shard
-from tests.support.serving import Server, copy_of, serving, spoil
+from tests.support.shard_sets.serving import Server, copy_of, serving, spoil
 
 
 def test_an_opened_address_knows_what_the_folder_knows(local: ShardSet, server: Server, piped: RemoteShardSet) -> None:

@@ -7,7 +7,7 @@ from shards.shard_set.manifest import ShardSet
 from shards.streaming import transport
 from shards.streaming.remote_shard_set import RemoteShardSet, stream_shard
 from shards.streaming.transport import RemoteFolder
-from tests.support.serving import Server
+from tests.support.shard_sets.serving import Server
 
 
 def test_a_name_from_a_manifest_cannot_become_a_command_or_leave_the_folder(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from shards.corpora import open_corpus
 from shards.corpora.corpus import Utterance
 from shards.corpora.textgrid import write_textgrid
 from shards.writing.encode import encode
-from tests.support.vowel_corpus import make_vowel_corpus
+from tests.support.sound.vowel_corpus import make_vowel_corpus
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from shards.shard_set.summary import refused_table, verify
 from shards.writing import processor as featurize
 from shards.writing.processor import FeatureProcessor, FeaturizeConfig
 from tests.support.dying import in_a_child
-from tests.support.recorded_pool import hashes, use_recorded_results
+from tests.support.shard_sets.recorded_pool import hashes, use_recorded_results
 
 SPEAKERS = ("ARA004", "ENG036")
 GOOD = 5

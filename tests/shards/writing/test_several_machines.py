@@ -16,8 +16,8 @@ from shards.writing.merge import merge
 from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Partition
 from tests.conftest import REPOSITORY
 from tests.support.dying import in_a_child
-from tests.support.recorded_pool import hashes, use_recorded_results
-from tests.support.vowel_corpus import make_vowel_corpus
+from tests.support.shard_sets.recorded_pool import hashes, use_recorded_results
+from tests.support.sound.vowel_corpus import make_vowel_corpus
 
 CONFIG = FeaturizeConfig(samples_per_shard=2)
 COUNT = 3

@@ -18,7 +18,7 @@ from accent.features.config import FeatureConfig
 from accent.features.kernels import cepstrogram, cepstrum
 from accent.features.reference import cepstrum as reference
 from accent.grid import HOP, SAMPLE_RATE
-from tests.support import synthesis
+from tests.support.sound import synthesis
 
 CONFIG = FeatureConfig()
 NOISE_N = np.random.default_rng(1).standard_normal(SAMPLE_RATE)

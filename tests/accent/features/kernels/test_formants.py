@@ -12,7 +12,7 @@ from accent.features.config import FeatureConfig
 from accent.features.kernels.burg import burg_coefficients
 from accent.features.kernels.formants import formant_frames, formant_window, resampled_formants
 from accent.features.reference import formants as reference
-from tests.support.synthesis import RATE, VOWELS, noise, vowel
+from tests.support.sound.synthesis import RATE, VOWELS, noise, vowel
 
 CONFIG = FeatureConfig()
 

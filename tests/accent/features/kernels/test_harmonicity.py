@@ -17,7 +17,7 @@ from accent.features.kernels.autocorrelation import inverse_window_correlation, 
 from accent.features.kernels.harmonicity import harmonicity, strongest_repetition
 from accent.features.reference import harmonicity as reference
 from accent.grid import HOP, SAMPLE_RATE
-from tests.support import synthesis
+from tests.support.sound import synthesis
 
 CONFIG = FeatureConfig()
 INSIDE = slice(20, -20)

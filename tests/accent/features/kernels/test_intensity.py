@@ -10,7 +10,7 @@ from accent.audio.prepare import AudioConfig, load_speech
 from accent.features.config import FeatureConfig
 from accent.features.kernels import intensity as kernels
 from accent.features.reference import pitch as reference
-from tests.support.synthesis import RATE, noise
+from tests.support.sound.synthesis import RATE, noise
 
 CONFIG = FeatureConfig()
 INNER = slice(10, -10)

@@ -22,7 +22,7 @@ from accent.features.reference import pulses as reference
 from accent.features.reference.pitch import PitchTrack, track_pitch
 from accent.features.reference.voice_report import JITTERS, SHIMMERS
 from accent.grid import FRAMES_PER_SECOND, HOP, SAMPLE_RATE
-from tests.support import synthesis
+from tests.support.sound import synthesis
 
 CONFIG = FeatureConfig()
 INSIDE = slice(20, -20)

@@ -11,7 +11,7 @@ from accent.features.config import FeatureConfig
 from accent.features.kernels import pitch as kernels
 from accent.features.kernels.pitch_path import best_path, candidate_strengths
 from accent.features.reference import pitch as reference
-from tests.support.synthesis import RATE, alternating_pulse_times, harmonics, harmonics_plus_noise, noise, pulses
+from tests.support.sound.synthesis import RATE, alternating_pulse_times, harmonics, harmonics_plus_noise, noise, pulses
 
 CONFIG = FeatureConfig()
 INNER = slice(10, -10)

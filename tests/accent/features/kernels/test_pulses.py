@@ -17,7 +17,7 @@ from accent.features.kernels.pulses import frame_seconds, glottal_pulses
 from accent.features.reference import pulses as reference
 from accent.features.reference.pitch import PitchTrack, track_pitch
 from accent.grid import HOP, SAMPLE_RATE
-from tests.support import synthesis
+from tests.support.sound import synthesis
 
 CONFIG = FeatureConfig()
 SAME = 1e-6

@@ -16,7 +16,7 @@ from accent.features.reference import source as reference
 from accent.features.reference.formants import formant_frames
 from accent.features.reference.pitch import track_pitch
 from accent.grid import HOP, SAMPLE_RATE
-from tests.support import synthesis
+from tests.support.sound import synthesis
 
 CONFIG = FeatureConfig()
 INSIDE = slice(20, -20)

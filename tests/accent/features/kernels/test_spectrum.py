@@ -16,7 +16,7 @@ from accent.features.kernels.spectrum import spectral_frames
 from accent.features.mel import cosine_transform
 from accent.features.reference import spectrum as reference
 from accent.features.schema import FAMILIES
-from tests.support.synthesis import RATE, noise
+from tests.support.sound.synthesis import RATE, noise
 
 COLUMNS = {family.name: family.columns for family in FAMILIES}
 

@@ -11,7 +11,7 @@ from accent.dsp.resample import brick_wall_resample
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.reference.formants import formant_frames
-from tests.support.synthesis import RATE, VOWELS, noise, vowel
+from tests.support.sound.synthesis import RATE, VOWELS, noise, vowel
 
 CONFIG = FeatureConfig()
 

@@ -15,7 +15,15 @@ from accent.dsp.silence import without_sound
 from accent.features.config import FeatureConfig
 from accent.features.reference.padding import padded_sound
 from accent.features.reference.pitch import intensity, track_pitch
-from tests.support.synthesis import RATE, alternating_pulse_times, harmonics, harmonics_plus_noise, noise, pulses, vowel
+from tests.support.sound.synthesis import (
+    RATE,
+    alternating_pulse_times,
+    harmonics,
+    harmonics_plus_noise,
+    noise,
+    pulses,
+    vowel,
+)
 
 CONFIG = FeatureConfig()
 INNER = slice(10, -10)

@@ -10,7 +10,7 @@ from scipy.fft import dct
 from accent.audio.prepare import AudioConfig, load_speech
 from accent.features.reference.spectrum import spectral_frames
 from accent.features.schema import FAMILIES
-from tests.support.synthesis import RATE, harmonics, noise, vowel
+from tests.support.sound.synthesis import RATE, harmonics, noise, vowel
 
 COLUMN = {family.name: {name: at for at, name in enumerate(family.columns)} for family in FAMILIES}
 PLAIN = {"sr": RATE, "n_fft": 512, "hop_length": 160, "win_length": 400}

@@ -18,7 +18,7 @@ from accent.features.reference.pulses import count_periods, glottal_pulses, is_p
 from accent.features.reference.source import first_harmonics, formant_gain, pitch_frames, spectral_tilt
 from accent.features.schema import FAMILIES, family_slices
 from accent.grid import HOP, SAMPLE_RATE
-from tests.support import synthesis
+from tests.support.sound import synthesis
 
 CONFIG = FeatureConfig()
 INSIDE = slice(20, -20)

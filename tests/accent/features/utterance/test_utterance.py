@@ -25,7 +25,7 @@ from accent.features.utterance.fricatives import FRICATIVE_COLUMNS, fricative_mo
 from accent.features.utterance.rhythm import Interval
 from accent.features.utterance.vowels import hull_area, vowel_space
 from accent.grid import SAMPLE_RATE
-from tests.support import synthesis
+from tests.support.sound import synthesis
 
 UNTRIMMED = AudioConfig(trim_db=None, highpass_hz=None)
 CONFIG = FeatureConfig(audio=UNTRIMMED)

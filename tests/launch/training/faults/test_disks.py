@@ -1,7 +1,7 @@
 """A disk that is full, or has torn a file, is named by one line, and what was saved before is whole."""
 
 from launch.training.engines import data_parallel
-from tests.support.two_processes import LONG, saved_steps, started
+from tests.support.training.two_processes import LONG, saved_steps, started
 
 
 def _full_disk_at_the_second_checkpoint(rank: int) -> None:

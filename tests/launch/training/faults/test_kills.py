@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from accent.losses import AccentObjective
-from tests.support.small_runs import assert_same_weights
-from tests.support.two_processes import LONG, saved_steps, started
+from tests.support.training.small_runs import assert_same_weights
+from tests.support.training.two_processes import LONG, saved_steps, started
 
 
 @pytest.mark.parametrize(("kills", "epochs"), [(2, 20), pytest.param(10, 30, marks=pytest.mark.slow)])

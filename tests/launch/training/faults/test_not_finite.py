@@ -9,8 +9,8 @@ from accent import EnhancedAccentEncoder, ModelConfig
 from accent.errors import AccentError
 from accent.losses import AccentObjective
 from launch import train_accent_encoder
-from tests.support.small_runs import last_weights, small_loaders
-from tests.support.two_processes import started
+from tests.support.training.small_runs import last_weights, small_loaders
+from tests.support.training.two_processes import started
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(shards, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from launch.training.run import train_run
 from shards import ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.splits.split import make_split
-from tests.support.small_runs import assert_same_weights, at_step, small_config, small_shards
+from tests.support.training.small_runs import assert_same_weights, at_step, small_config, small_shards
 
 
 @pytest.mark.usefixtures("ctrl_c")

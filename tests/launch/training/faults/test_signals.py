@@ -7,9 +7,9 @@ import pytest
 
 from launch.run_config import write_config
 from shards.loading.loader import EvaluationLoader
-from tests.support.ranks import Ranks
-from tests.support.small_runs import assert_same_weights, launch_several, small_config
-from tests.support.two_processes import LONG, started
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import assert_same_weights, launch_several, small_config
+from tests.support.training.two_processes import LONG, started
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import pytest
 from accent.errors import AccentError
 from launch.training.run import train_run
 from shards.loading.loader import EvaluationLoader, TrainingLoader
-from tests.support.small_runs import at_step, small_config
-from tests.support.two_processes import started
+from tests.support.training.small_runs import at_step, small_config
+from tests.support.training.two_processes import started
 
 
 def test_a_sample_that_cannot_be_read_stops_the_run_with_all_it_has_learnt_saved(shards, tmp_path, monkeypatch):

@@ -17,9 +17,9 @@ from launch.training.tasks.phone_task import crop_states, deal_halves
 from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
 from shards.shard_set.manifest import ShardSet
-from tests.support.ranks import Ranks
-from tests.support.small_runs import ACCENTS, assert_same_weights, last_weights, small_shards
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import ACCENTS, assert_same_weights, last_weights, small_shards
 
 SMALL = {
     "epochs": 3,

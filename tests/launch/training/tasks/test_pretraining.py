@@ -10,9 +10,9 @@ from accent.errors import AccentError
 from accent.inference.model_file import load_model
 from launch.run_config import write_config
 from launch.training.run import train_run
-from tests.support.ranks import Ranks
-from tests.support.small_runs import assert_same_weights, last_weights, small_config
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import assert_same_weights, last_weights, small_config
 
 PRETRAIN = (
     "objective=reconstruction",
@@ -93,7 +93,8 @@ def test_what_pretraining_does_not_reach_is_left_as_it_was(speech, pretrained, t
 
 
 @pytest.mark.parametrize(
-    ("word", "says"), [("model.branch=phones", "alone reconstructs frames"), ("chunk_rows=2", "leave out chunk_rows")]
+    ("word", "says"),
+    [("model.branch=phones", "the only one that reconstructs frames"), ("chunk_rows=2", "leave out chunk_rows")],
 )
 def test_what_does_not_go_with_it_is_refused_in_one_line(speech, tmp_path, word, says):
     with pytest.raises(AccentError, match=says) as fault:

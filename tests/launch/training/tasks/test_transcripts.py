@@ -16,7 +16,7 @@ from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from tests.launch.training.tasks.test_phonetic import configured
-from tests.support.small_runs import ACCENTS, assert_same_weights, last_weights, small_shards
+from tests.support.training.small_runs import ACCENTS, assert_same_weights, last_weights, small_shards
 
 pytest.importorskip("pocketsphinx")
 

@@ -13,7 +13,7 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import RunConfig, write_config
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split
-from tests.support.synthetic import make_shard_set
+from tests.support.shard_sets.synthetic import make_shard_set
 
 ACCENTS = ("Arabic", "Hindi", "Spanish")
 SIZES = {"hidden": 16, "layers": 1, "heads": 2, "embedding_dim": 12}

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from launch.run_config import write_config
-from tests.support.ranks import Ranks
-from tests.support.small_runs import small_config
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import small_config
 
 LONG = ("epochs=20", "validate_every_epochs=20", "checkpoints.every_steps=2", "monitor.every_steps=1")
 """Sixty steps, with dropout."""

@@ -21,9 +21,9 @@ from shards.loading.config import BatchConfig
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import make_split
-from tests.support.synthetic import make_shard_set
+from tests.conftest import REPOSITORY
+from tests.support.shard_sets.synthetic import make_shard_set
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 ACCENTS = ("Arabic", "Hindi", "Spanish")
 
 

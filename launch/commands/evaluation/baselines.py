@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from launch.commands.fold_options import (
+from launch.commands.evaluation.fold_options import (
     Folds,
     FoldSeed,
     HeldOutPrompts,

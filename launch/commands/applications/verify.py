@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from accent.errors import AccentError
-from launch.commands.sound_options import AsJson, Device, Model, Workers
+from launch.commands.applications.sound_options import AsJson, Device, Model, Workers
 
 
 def verify(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from launch.commands.sound_options import AsJson, Device, Inputs, Model
+from launch.commands.applications.sound_options import AsJson, Device, Inputs, Model
 
 
 def score(

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from accent.features.schema import N_COLUMNS
-from shards.loading.batch import Batch, BatchBuffer
+from shards.loading.batch import Batch
+from shards.loading.batch_reader import BatchBuffer
 
 
 def filled(buffer: BatchBuffer, rows: int, long: int, value: float) -> Batch:
@@ -15,7 +16,7 @@ def filled(buffer: BatchBuffer, rows: int, long: int, value: float) -> Batch:
     return view.batch
 
 
-def test_what_is_written_to_a_slot_is_the_batch() -> None:
+def test_what_is_written_to_a_buffer_is_the_batch() -> None:
     buffer = BatchBuffer(3, 12)
     view = buffer.view(3, 4)
     view.frames_BTD[:] = np.arange(3 * 4 * N_COLUMNS).reshape(3, 4, N_COLUMNS) % 1000
@@ -30,7 +31,7 @@ def test_what_is_written_to_a_slot_is_the_batch() -> None:
     assert batch.sample_B.tolist() == [9, 10, 11]
 
 
-def test_the_bytes_of_a_rectangle_are_its_frames_and_phones_in_order() -> None:
+def test_the_bytes_of_a_view_are_its_frames_and_phones_in_order() -> None:
     view = BatchBuffer(2, 6).view(2, 3)
     stored_TD = np.random.default_rng(0).standard_normal((3, N_COLUMNS)).astype(np.float16)
     view.frame_bytes[stored_TD.nbytes :] = stored_TD.tobytes()

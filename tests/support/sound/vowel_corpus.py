@@ -4,7 +4,7 @@ from pathlib import Path
 
 import soundfile
 
-from tests.support.synthesis import vowel
+from tests.support.sound.synthesis import vowel
 
 FIRST_FORMANT = {"Open": 800.0, "Close": 400.0}
 SPEAKERS = {f"{accent[0]}{number}": accent for accent in FIRST_FORMANT for number in (1, 2, 3)}

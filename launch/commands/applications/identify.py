@@ -2,7 +2,7 @@
 
 import typer
 
-from launch.commands.sound_options import AsJson, Device, Inputs, Model, SpeakerFrom, Workers
+from launch.commands.applications.sound_options import AsJson, Device, Inputs, Model, SpeakerFrom, Workers
 
 
 def identify(

@@ -1,0 +1,1 @@
+"""Commands around a training: its settings and its job script."""
