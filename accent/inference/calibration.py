@@ -13,7 +13,6 @@ The file names the weights it was measured on by their sha256, and is refused fo
 """
 
 import dataclasses
-import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from accent.errors import AccentError
-from accent.files import write_bytes
+from accent.files import sha256_of, write_bytes
 from accent.strict_json import to_json
 
 FORMAT_VERSION = 1
@@ -102,15 +101,6 @@ class Calibration:
         if not found.levels or found.weights_sha256 != sha256_of(weights):
             raise AccentError(f"{path}: measured on other weights than {weights.name} here; measure again: {how_to}")
         return found
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def unknownness(logits_A: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ import torch
 
 from accent.configuration import load
 from accent.errors import AccentError
-from accent.inference.calibration import Basis, Calibration, Level, sha256_of, unknownness
+from accent.files import sha256_of
+from accent.inference.calibration import Basis, Calibration, Level, unknownness
 from accent.inference.embedder import AccentEmbedder
 from accent.inference.model_file import find_weights
 from accent.metrics import fit_temperature, subsets_of_speakers

@@ -26,7 +26,8 @@ from launch.extraction.speaker_statistics import voices_for
 from launch.extraction.terminal import track_on_terminal
 from shards.corpora.names import escaped, is_utf8
 from shards.loading.loader import EvaluationLoader
-from shards.shard_set.manifest import MANIFEST_NAME, ShardSet
+from shards.shard_set.files import MANIFEST_NAME
+from shards.shard_set.manifest import ShardSet
 
 Arrays = Mapping[str, np.ndarray]
 Refused = tuple[tuple[str, str], ...]

@@ -19,8 +19,9 @@ import torch
 from accent.features.schema import N_COLUMNS
 from shards.loading.batch import UNKNOWN_PHONE, Batch
 from shards.sampling.sampler import NO_SAMPLE, Rows
+from shards.shard_set.index import FRAME_BYTES, PHONE_BYTES
 from shards.shard_set.manifest import ShardSet
-from shards.shard_set.reader import FRAME_BYTES, PHONE_BYTES, DamagedSampleError, ShardReader
+from shards.shard_set.reader import DamagedSampleError, ShardReader
 
 _MOST_BYTES_BETWEEN = 4096
 """Bytes between frames and phones up to which one call reads them all: less work than a second call."""

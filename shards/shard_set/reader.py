@@ -23,14 +23,9 @@ import numpy as np
 
 from accent.errors import AccentError
 from accent.features.schema import N_COLUMNS
+from shards.shard_set.index import FRAME_BYTES, FRAME_DTYPE, PHONE_BYTES, PHONE_DTYPE
 from shards.shard_set.manifest import ShardSet
 
-FRAME_DTYPE = np.dtype("<f2")
-"""Of a stored feature."""
-PHONE_DTYPE = np.dtype("<i2")
-"""Of a stored phone number."""
-FRAME_BYTES = N_COLUMNS * FRAME_DTYPE.itemsize
-PHONE_BYTES = PHONE_DTYPE.itemsize
 _MOST_OPEN_SHARDS = 128
 """Descriptors kept; a process may usually open 1,024 files."""
 

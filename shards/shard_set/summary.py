@@ -3,9 +3,7 @@
 Cost: the description reads manifest, index and statistics and no shard; `verify` reads all bytes.
 """
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,12 @@ from accent.errors import AccentError
 from accent.features.definitions import MEL_FROM_HZ, MEL_TO_HZ
 from accent.features.mel import mel_edges
 from accent.features.schema import COLUMNS, FAMILIES, N_MELS, Family, family_slices
+from accent.files import sha256_of
 from accent.grid import FRAMES_PER_SECOND
-from shards.shard_set.manifest import INDEX_NAME, STATISTICS_NAME, Refused, ShardSet
+from shards.shard_set.files import STATISTICS_NAME
+from shards.shard_set.index import INDEX_NAME
+from shards.shard_set.manifest import Refused, ShardSet
 
-_BLOCK = 1 << 20
 EMPTY_BAND_DB = 55.0
 """A band that is on average this far below the loudest one holds no speech."""
 BAND_DIFFERENCE_HZ = 1500
@@ -205,7 +205,7 @@ def verify(shard_set: ShardSet) -> None:
     manifest = shard_set.manifest
     expected = {one.name: one.sha256 for one in manifest.shards}
     expected |= {INDEX_NAME: manifest.index.sha256, STATISTICS_NAME: manifest.statistics.sha256}
-    damaged = [name for name, sha256 in expected.items() if _sha256(shard_set.root / name) != sha256]
+    damaged = [name for name, sha256 in expected.items() if sha256_of(shard_set.root / name) != sha256]
     if damaged:
         raise AccentError(
             f"{shard_set.root}: damaged: {', '.join(damaged)} (sha256 differs from the manifest); "
@@ -290,14 +290,6 @@ def _add_settings(table: Table, values: dict[str, Any], prefix: str) -> None:
             _add_settings(table, value, f"{prefix}{key}.")
         else:
             table.add_row(prefix + key, Text(str(value)))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _duration(hours: float) -> str:

@@ -1,6 +1,6 @@
 """A shard set that lies elsewhere: its tables are fetched when it is opened, its shards are streamed from start to end.
 
-Manifest, index and statistics are small (46 bytes a sample and 4 KB a speaker): they are fetched once, compared with
+Manifest, index and statistics are small (50 bytes a sample and 4 KB a speaker): they are fetched once, compared with
 their checksums and kept in memory.  So labels, splits and statistics are the same as those of a local set.
 
 A shard is read through webdataset's tar reader.  The index says how many samples it holds and, in order, which; each is
@@ -15,7 +15,6 @@ Shape legend: T frames, D feature columns.
 
 import hashlib
 import io
-import json
 import logging
 import tarfile
 import zlib
@@ -30,17 +29,10 @@ from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from accent.errors import AccentError
 from accent.features.schema import N_COLUMNS
-from shards.shard_set.manifest import (
-    INDEX_DTYPE,
-    INDEX_NAME,
-    MANIFEST_NAME,
-    STATISTICS_NAME,
-    FileEntry,
-    Manifest,
-    ShardSet,
-    check_schema,
-)
-from shards.shard_set.reader import FRAME_BYTES, FRAME_DTYPE, PHONE_BYTES, PHONE_DTYPE, DamagedSampleError
+from shards.shard_set.files import MANIFEST_NAME, STATISTICS_NAME
+from shards.shard_set.index import FRAME_BYTES, FRAME_DTYPE, INDEX_NAME, PHONE_BYTES, PHONE_DTYPE, load_index
+from shards.shard_set.manifest import FileEntry, Manifest, ShardSet
+from shards.shard_set.reader import DamagedSampleError
 from shards.shard_set.statistics import SpeakerStatistics
 from shards.streaming.transport import Attempts, RemoteFile, RemoteFolder, TransferError
 
@@ -77,23 +69,11 @@ class RemoteShardSet(ShardSet):
                 or other columns than this program's.
         """
         folder = RemoteFolder(str(root))
-        where = Path(folder.address_of(MANIFEST_NAME))
-        manifest = Manifest.from_mapping(_parse(folder.fetch(MANIFEST_NAME), where), where)
-        check_schema(manifest, where)
-        for shard in manifest.shards:
-            folder.address_of(shard.name)
+        manifest = Manifest.parse(folder.fetch(MANIFEST_NAME), folder.address_of(MANIFEST_NAME))
         index_file = _fetch_checked(folder, INDEX_NAME, manifest.index)
         statistics_file = _fetch_checked(folder, STATISTICS_NAME, manifest.statistics)
-        try:
-            index = np.load(io.BytesIO(index_file), allow_pickle=False)
-        except ValueError as error:
-            raise AccentError(f"{folder.address_of(INDEX_NAME)}: not an index ({error})") from error
-        if index.dtype != INDEX_DTYPE or index.shape != (manifest.count,):
-            raise AccentError(
-                f"{folder.address_of(INDEX_NAME)}: {index.shape} rows do not fit {manifest.count} samples; "
-                "featurize the corpus again"
-            )
-        index.flags.writeable = False
+        index = load_index(io.BytesIO(index_file), folder.address_of(INDEX_NAME))
+        manifest.check_rows(index, folder.address_of(INDEX_NAME))
         return cls(Path(folder.address), manifest, index, folder, statistics_file)
 
     @property
@@ -220,16 +200,6 @@ def _damaged(shard_set: RemoteShardSet, number: int, what: str) -> StreamedSampl
         f"{address}: sample {number}: {what}; copy the shard there again, or featurize the corpus again"
     )
     return StreamedSample(number, np.zeros((0, N_COLUMNS), FRAME_DTYPE), None, error)
-
-
-def _parse(text: bytes, where: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise AccentError(f"{where}: not valid JSON ({error}); check the address") from error
-    if not isinstance(values, dict):
-        raise AccentError(f"{where}: not the manifest of a shard set; check the address")
-    return values
 
 
 def _fetch_checked(folder: RemoteFolder, name: str, entry: FileEntry) -> bytes:

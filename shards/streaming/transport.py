@@ -24,12 +24,12 @@ import subprocess
 import tempfile
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
 from accent.errors import AccentError
+from shards.shard_set.files import is_plain_name
 
 STALLED_SECONDS = 30.0
 """How long nothing at all may come before a transfer counts as broken."""
@@ -130,17 +130,17 @@ class RemoteFolder:
         """Return the address of a file.
 
         Args:
-            name: a name without folders, which may come from elsewhere: it is quoted.
+            name: a plain name (`is_plain_name`): it may come from elsewhere and reach a shell, here and, behind `ssh`,
+                a second one, so that quoting it once would not do.
 
         Raises:
-            AccentError: not the name of a file in this folder.
+            AccentError: not a plain name.
         """
-        if not name or "/" in name or name in (".", ".."):
-            raise AccentError(f"{self.address}: '{name}' is not the name of a file in it; featurize the corpus again")
+        if not is_plain_name(name):
+            raise AccentError(f"{self.address}: {name!a} is not the plain name of a file; do not use this set")
         if self.address.startswith("pipe:"):
-            return self.address.replace("{}", shlex.quote(name))
-        part = urllib.parse.quote(name) if self.address.startswith("http") else name
-        return f"{self.address.rstrip('/')}/{part}"
+            return self.address.replace("{}", name)
+        return f"{self.address.rstrip('/')}/{name}"
 
     def open(self, name: str) -> "RemoteFile":
         """Open a file once, for reading from its start.

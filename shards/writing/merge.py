@@ -18,18 +18,9 @@ from accent.features.phones import PHONES
 from accent.files import write_bytes
 from accent.grid import FRAMES_PER_SECOND
 from accent.strict_json import to_json
-from shards.shard_set.manifest import (
-    INDEX_DTYPE,
-    INDEX_NAME,
-    MANIFEST_NAME,
-    STATISTICS_NAME,
-    FileEntry,
-    Manifest,
-    Refused,
-    ShardEntry,
-    ShardSet,
-    SpeakerEntry,
-)
+from shards.shard_set.files import MANIFEST_NAME, STATISTICS_NAME
+from shards.shard_set.index import INDEX_DTYPE, INDEX_NAME
+from shards.shard_set.manifest import FileEntry, Manifest, Refused, ShardEntry, ShardSet, SpeakerEntry
 from shards.shard_set.statistics import Moments, SpeakerStatistics
 from shards.writing.lock import locked
 from shards.writing.partition import Partition

@@ -18,7 +18,9 @@ from accent.configuration import flatten
 from accent.errors import AccentError
 from accent.files import TEMPORARY_SUFFIX, write_once
 from accent.strict_json import to_json
-from shards.shard_set.manifest import INDEX_NAME, MANIFEST_NAME, STATISTICS_NAME, Refused, ShardSet
+from shards.shard_set.files import MANIFEST_NAME, STATISTICS_NAME
+from shards.shard_set.index import INDEX_NAME
+from shards.shard_set.manifest import Refused, ShardSet
 from shards.writing.partition import Partition
 from shards.writing.plan import Plan
 from shards.writing.shard_record import RECORDS_FOLDER, record_path, remove_records, shard_name

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accent.files import AtomicFile
-from shards.shard_set.manifest import INDEX_DTYPE, ShardEntry
+from shards.shard_set.index import INDEX_DTYPE
+from shards.shard_set.manifest import ShardEntry
 from shards.writing.sample import PackedSample
 
 

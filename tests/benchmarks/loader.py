@@ -35,8 +35,8 @@ from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.sampling.decks import BatchShape, build_decks
 from shards.sampling.sampler import training_rows
 from shards.sampling.shared_prompts import find_shared_prompts
+from shards.shard_set.index import FRAME_BYTES
 from shards.shard_set.manifest import ShardSet
-from shards.shard_set.reader import FRAME_BYTES
 from tests.support.shard_sets.large import repeat_shard_set
 from tests.support.shard_sets.synthetic import make_shard_set
 

@@ -37,7 +37,7 @@ def featurize(
 
     from accent.configuration import load
     from launch.run_config import find_config
-    from shards.shard_set.manifest import MANIFEST_NAME
+    from shards.shard_set.files import MANIFEST_NAME
     from shards.shard_set.summary import describe, refused_table
     from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Partition
 

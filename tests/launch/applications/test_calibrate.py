@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from accent.errors import AccentError
-from accent.inference.calibration import Calibration, Level, sha256_of
+from accent.files import sha256_of
+from accent.inference.calibration import Calibration, Level
 from accent.inference.embedder import AccentEmbedder
 from launch.applications.calibrate import KNOWN_CALLED_UNKNOWN, calibrate_run
 from shards.shard_set.manifest import ShardSet

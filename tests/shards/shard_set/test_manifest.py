@@ -1,5 +1,6 @@
 """Opening a shard set checks that it is whole and ours, and says in one line what is not."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -7,9 +8,11 @@ import shutil
 import numpy as np
 import pytest
 
+from accent import files
 from accent.errors import AccentError
 from accent.features.schema import COLUMNS
-from shards.shard_set.manifest import FORMAT_VERSION, INDEX_DTYPE, ShardSet
+from shards.shard_set.index import INDEX_DTYPE
+from shards.shard_set.manifest import FORMAT_VERSION, Manifest, ShardSet, schema_mapping
 from tests.support.shard_sets.synthetic import SYNTHETIC_PHONES, make_shard_set
 
 SPEAKERS = {"Hindi": ["z0", "h1"], "Arabic": ["a0"]}
@@ -30,6 +33,20 @@ def copy(whole, tmp_path):
 def _edit(folder, **values):
     path = folder / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def _describe(folder, name, key):
+    """Write a file's true size and hash into the manifest, as somebody would who means it to be read."""
+    data = (folder / name).read_bytes()
+    _edit(folder, **{key: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}})
+
+
+def _edited_index(folder, **values):
+    index = np.load(folder / "index.npy")
+    for column, value in values.items():
+        index[column][3] = value
+    np.save(folder / "index.npy", index)
+    _describe(folder, "index.npy", "index")
 
 
 def _one_line(folder, *words):
@@ -126,8 +143,104 @@ def test_a_missing_file_is_named(copy, name):
 def test_an_index_with_other_rows_is_refused(copy):
     other = np.zeros(12, dtype=np.dtype([("shard", "<u4"), ("rest", "V46")]))
     np.save(copy / "index.npy", other)
-    _edit(copy, index={"bytes": (copy / "index.npy").stat().st_size, "sha256": ""})
+    _describe(copy, "index.npy", "index")
     _one_line(copy, "index.npy")
+
+
+@pytest.mark.parametrize("name", ["index.npy", "statistics.npz"])
+def test_a_flipped_bit_beside_the_shards_is_named(copy, name):
+    data = bytearray((copy / name).read_bytes())
+    data[-40] ^= 4
+    (copy / name).write_bytes(data)
+    _one_line(copy, name, "damaged")
+
+
+def test_a_set_that_travels_to_another_process_is_not_hashed_again(whole, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(
+        "shards.shard_set.files.sha256_of", lambda path: hashed.append(path.name) or files.sha256_of(path)
+    )
+    data = pickle.dumps(ShardSet.open(whole))
+    assert sorted(hashed) == ["index.npy", "statistics.npz"]
+    pickle.loads(data)
+    assert len(hashed) == 2
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"shard": 3},
+        {"speaker": 3},
+        {"accent": 2},
+        {"prompt": 4},
+        {"frames": 2**31},
+        {"frames_offset": 10**6},
+        {"frames_offset": 2**63 + 5},
+        {"phones_offset": -2},
+        {"phones_offset": 10**6},
+        {"metadata_offset": 10**6},
+        {"metadata_bytes": 10**6},
+    ],
+)
+def test_a_row_that_points_outside_is_refused_though_its_hash_is_right(copy, values):
+    _edited_index(copy, **values)
+    _one_line(copy, "index.npy", "row 3", next(iter(values)) if "bytes" not in str(values) else "metadata_offset")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../outside.tar", "/etc/passwd", "a/b.tar", "..", "", ".hidden", "-rf", "$(id).tar", "a b", "a\n", "é"],
+)
+def test_a_shard_has_a_plain_name(copy, name):
+    (copy.parent / "outside.tar").write_bytes((copy / "shard-000001.tar").read_bytes())
+    shards = json.loads((copy / "manifest.json").read_text())["shards"]
+    shards[1]["name"] = name
+    _edit(copy, shards=shards)
+    _one_line(copy, "plain name", ascii(name))
+
+
+def _paths(value, here=()):
+    yield here
+    for key, one in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _paths(one, (*here, key))
+
+
+def test_whatever_is_missing_or_of_another_kind_in_a_manifest_is_one_line(copy):
+    """Each value in turn is left out, and replaced by one of every kind; what opens all the same is no fault here."""
+    good = json.loads((copy / "manifest.json").read_text())
+    good["schema"][0]["columns"] = good["schema"][0]["columns"][:2]
+    refused = 0
+    for path in [one for one in _paths(good) if one]:
+        for value in ("left out", None, -1, 1e30, "x", [], [0], {}, {"a": 0}):
+            spoilt = json.loads(json.dumps(good))
+            owner = spoilt
+            for key in path[:-1]:
+                owner = owner[key]
+            if value == "left out":
+                del owner[path[-1]]
+            else:
+                owner[path[-1]] = value
+            if path[0] != "schema":
+                spoilt["schema"] = schema_mapping()
+            try:
+                Manifest.parse(json.dumps(spoilt).encode(), copy)
+            except AccentError as error:
+                refused += 1
+                assert "\n" not in str(error)
+    assert refused > 1000
+
+
+def test_a_manifest_with_flipped_or_missing_bytes_is_one_line_or_good(copy):
+    data = (copy / "manifest.json").read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(data), 500):
+        spoilt = bytearray(data)
+        spoilt[at] ^= 1 << rng.integers(0, 8)
+        for one in (bytes(spoilt), data[:at]):
+            try:
+                Manifest.parse(one, copy)
+            except AccentError as error:
+                assert "\n" not in str(error)
 
 
 def test_an_unknown_speaker_is_named(whole):

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,40 @@ from shards.shard_set.manifest import ShardSet
 from shards.streaming import transport
 from shards.streaming.remote_shard_set import RemoteShardSet, stream_shard
 from shards.streaming.transport import RemoteFolder
-from tests.support.shard_sets.serving import Server
+from tests.support.shard_sets.serving import Server, copy_of
 
 
 def test_a_name_from_a_manifest_cannot_become_a_command_or_leave_the_folder(tmp_path: Path) -> None:
-    folder = RemoteFolder("pipe:cat {}")
-    assert folder.address_of("a; touch b") == "pipe:cat 'a; touch b'"
-    for name in ("../secret", "/etc/passwd", "..", ""):
-        with pytest.raises(AccentError, match="not the name of a file"):
-            folder.address_of(name)
+    for address in ("pipe:cat {}", "http://host/shards", "s3://bucket/shards"):
+        folder = RemoteFolder(address)
+        for name in ("../secret", "/etc/passwd", "..", "", "a; touch b", "$(id)", "-n", ".profile", "a\n"):
+            with pytest.raises(AccentError, match="not the plain name of a file"):
+                folder.address_of(name)
+
+
+@pytest.mark.parametrize("name", ["$(touch NOTE)", "`touch NOTE`", "'$(touch NOTE)'", "x; touch NOTE", "'; touch NOTE"])
+def test_a_shard_of_a_strangers_manifest_runs_nothing_behind_two_shells(
+    local: ShardSet, tmp_path: Path, name: str
+) -> None:
+    note = tmp_path / "note"
+    folder = copy_of(local, tmp_path / "shards")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["shards"][0]["name"] = name.replace("NOTE", str(note))
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    # As ssh does: the words that the first shell leaves are joined and read by a second.
+    through_ssh = tmp_path / "ssh"
+    through_ssh.write_text('shift\nsh -c "$*"\n')
+    with pytest.raises(AccentError, match="plain name"):
+        list(stream_shard(RemoteShardSet.open(f"pipe:sh {through_ssh} host cat {folder}/{{}}"), 0))
+    assert not note.exists()
+
+
+def test_a_good_set_is_read_through_two_shells(local: ShardSet, tmp_path: Path) -> None:
+    through_ssh = tmp_path / "ssh"
+    through_ssh.write_text('shift\nsh -c "$*"\n')
+    remote = RemoteShardSet.open(f"pipe:sh {through_ssh} host cat {local.root}/{{}}")
+    assert [one.damage for one in stream_shard(remote, 0)] == [None] * 12
 
 
 def test_a_file_that_is_refused_for_good_is_asked_for_once(server: Server) -> None:

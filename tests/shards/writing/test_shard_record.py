@@ -5,7 +5,8 @@ import weakref
 import numpy as np
 
 from accent.features.schema import N_COLUMNS
-from shards.shard_set.manifest import INDEX_DTYPE, ShardEntry, ShardSet
+from shards.shard_set.index import INDEX_DTYPE
+from shards.shard_set.manifest import ShardEntry, ShardSet
 from shards.shard_set.statistics import Moments
 from shards.writing.merge import assemble
 from shards.writing.shard_record import Labels, ShardRecord, load_records, save_record, shard_name

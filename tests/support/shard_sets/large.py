@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shards.shard_set.manifest import INDEX_NAME, MANIFEST_NAME, STATISTICS_NAME, FileEntry, ShardEntry, ShardSet
+from shards.shard_set.files import MANIFEST_NAME, STATISTICS_NAME
+from shards.shard_set.index import INDEX_NAME
+from shards.shard_set.manifest import FileEntry, ShardEntry, ShardSet
 from shards.writing.shard_record import shard_name
 
 
