@@ -5,7 +5,7 @@ file.  Cost: that of msgspec, a tenth of `json.loads` and the building of the ob
 """
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -38,3 +38,14 @@ def parse_json(data: bytes, kind: type[Value], where: Path | str, what_to_do: st
         raise AccentError(f"{where}: damaged or incomplete ({error}); {what_to_do}") from error
     except (ValueError, RecursionError) as error:
         raise AccentError(f"{where}: not valid JSON ({error}); {what_to_do}") from error
+
+
+def checked(value: Any, kind: type[Value], where: Path | str, what_to_do: str) -> Value:
+    """Check plain values that were parsed already, where a file may hold what strict JSON may not, such as NaN.
+
+    Args and errors as for `parse_json`.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise AccentError(f"{where}: damaged or incomplete ({error}); {what_to_do}") from error

@@ -5,7 +5,7 @@ bfloat16 or float16.  The same for whole copies of the model and for ZeRO, on a 
 """
 
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import torch
 
@@ -16,6 +16,13 @@ DTYPES: dict[str, torch.dtype] = {"no": torch.float32, "bf16": torch.bfloat16, "
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
     """Return the context in which a forward pass runs."""
     return torch.autocast(device.type, dtype=DTYPES[precision], enabled=precision != "no")
+
+
+class ScaleState(TypedDict):
+    """What a checkpoint keeps of fp16's loss scale."""
+
+    value: float
+    steps_since_change: int
 
 
 class LossScale:
@@ -61,11 +68,11 @@ class LossScale:
         elif self._steps_since_change == self.GROWTH_STEPS:
             self.value, self._steps_since_change = 2 * self.value, 0
 
-    def state(self) -> dict[str, float] | None:
+    def state(self) -> ScaleState | None:
         """Return what a checkpoint keeps; nothing but for fp16."""
         return {"value": self.value, "steps_since_change": self._steps_since_change} if self.dynamic else None
 
-    def restore(self, state: dict[str, float] | None) -> None:
+    def restore(self, state: ScaleState | None) -> None:
         """Take over a checkpoint's state; a run resumed in another precision begins with a fresh scale."""
         if self.dynamic and state is not None:
-            self.value, self._steps_since_change = state["value"], int(state["steps_since_change"])
+            self.value, self._steps_since_change = state["value"], state["steps_since_change"]

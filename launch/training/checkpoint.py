@@ -3,7 +3,11 @@
     step_00001234/  module.safetensors   encoder and objective, buffers too: float32 and whole, for use elsewhere
                     optimizer.pt         AdamW's moments; under ZeRO instead of it:
                     zero/                DeepSpeed's files, one a process
-                    state.json           step, best validation, configuration, shard set, processes, loss scale
+                    state.json           step, best validation, configuration, shard set, processes, loss scale, and
+                                         size and sha256 of each file
+
+A checkpoint whose files are not those that were written is left out when a run resumes, in favour of the one before it
+(`launch.training.saved_state`).
 
 They are written under a temporary name and fsynced; the first process renames the folder and fsyncs its parent.  With a
 whole copy of the model in each process (random numbers are keyed by step and process, and need no saving) the first
@@ -11,7 +15,7 @@ copies the state to the host's memory and writes it in a thread, while training 
 write their shares, and meet before the folder is renamed.
 
 Cost: three copies of the parameters on disk; of the training's time, the copy to the host's memory (under ZeRO, the
-whole writing).
+whole writing).  In the background, or under ZeRO in the first process, each file is read again for its sha256.
 """
 
 import dataclasses
@@ -20,42 +24,32 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 
 from accent.errors import AccentError
 from accent.files import recover_folders, replace_folder
-from launch.runtime.agreement import Runtime, raise_on_all_ranks
+from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.training.engines.engine import Engine
 from launch.training.identity import refuse_another_run
+from launch.training.saved_state import (
+    FORMAT,
+    STATE,
+    DamagedCheckpointError,
+    Progress,
+    SavedState,
+    check_files,
+    checkpoint_folders,
+    complete_checkpoints,
+    file_digests,
+    read_state,
+)
 
-FORMAT = 2
 PARTIAL = ".partial"
-
-
-@dataclass
-class Progress:
-    """How far a run is; everything besides tensors that resuming needs."""
-
-    step: int = 0
-    """Optimizer steps done."""
-    validated_step: int = 0
-    """The step of the newest validation, 0 before the first."""
-    best: float | None = None
-    """The best validation so far, by the selection metric."""
-    best_step: int = 0
-    """The step it was measured at."""
-    history: list[dict[str, float]] = field(default_factory=list)
-    """Every validation: its step and its metrics."""
-    total_steps: int = 0
-    """Steps that the run was planned for when this was saved; 0 if unknown."""
-    precision: str = ""
-    """Arithmetic of the forward pass when this was saved; empty if unknown."""
+DAMAGED = ".damaged"
 
 
 class Checkpoints:
@@ -76,15 +70,58 @@ class Checkpoints:
         self._writing: Future[None] | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
 
-    def newest(self) -> Path | None:
-        """Return the newest complete checkpoint; the first process looks, all get the same answer."""
+    def resume(self, engine: Engine) -> tuple[Progress, list[str]] | None:
+        """Load the newest checkpoint that is whole; a collective.
+
+        Damaged ones that are newer are renamed (`step_00001234.damaged`), so that they do not count any more.
+
+        Args:
+            engine: holds module and optimizer.
+
+        Returns:
+            How far the saved run was, and lines for the user; None if there is no checkpoint.
+
+        Raises:
+            AllRanksError: none is whole, or the newest whole one belongs to another configuration, shard set or kind of
+                training; the line tells what differs.
+        """
+        notes: list[str] = []
+        damaged: list[Path] = []
+        for folder in self._newest_first():
+            fault = self._damage(folder)
+            if fault is None:
+                progress, more = self._load(folder, engine)
+                with raise_on_all_ranks(self.runtime):
+                    if self.runtime.is_main:
+                        _set_aside(damaged)
+                return progress, [*notes, *more]
+            damaged.append(folder)
+            notes.append(f"warning: a damaged checkpoint is left out and renamed to {folder.name}{DAMAGED}: {fault}")
+        if damaged:
+            raise AllRanksError(f"{self.folder}: no checkpoint is whole ({notes[0]}); give a new folder: run=...")
+        return None
+
+    def _newest_first(self) -> list[Path]:
+        """Return all folders that look like checkpoints; the first process looks, all get the same answer."""
         if self.runtime.is_main and self.folder.is_dir():
             recover_folders(self.folder, "step_*")
-        found = complete_checkpoints(self.folder)
-        name = [found[-1].name if found else None]
+        names = [[path.name for path in checkpoint_folders(self.folder)]]
         if self.runtime.world_size > 1:
-            broadcast_object_list(name)
-        return None if name[0] is None else self.folder / name[0]
+            broadcast_object_list(names)
+        return [self.folder / name for name in reversed(names[0])]
+
+    def _damage(self, folder: Path) -> str | None:
+        """Return what is wrong with the files of a checkpoint; each process looks at its share of them."""
+        fault: str | None = None
+        with raise_on_all_ranks(self.runtime):
+            try:
+                state = read_state(folder)
+                names = sorted(state.files)[self.runtime.rank :: self.runtime.world_size]
+                check_files(folder, state.files, state.sha256 or {}, names)
+            except DamagedCheckpointError as error:
+                fault = str(error)
+        faults = [fault] if self.runtime.world_size == 1 else gather_object([fault])
+        return next((one for one in faults if one is not None), None)
 
     def save(self, engine: Engine, progress: Progress) -> Path:
         """Save the whole state, or begin to; every process calls this at the same step.
@@ -139,48 +176,35 @@ class Checkpoints:
         """Whether this process could not write a checkpoint in the background; `wait` raises what happened."""
         return self._writing is not None and self._writing.done() and self._writing.exception() is not None
 
-    def load(self, folder: Path, engine: Engine) -> Progress:
-        """Put a checkpoint's state into module and optimizer.
-
-        Args:
-            folder: a complete checkpoint.
-            engine: holds them.
-
-        Returns:
-            How far the saved run was.
-
-        Raises:
-            AllRanksError: the checkpoint belongs to another configuration, shard set or kind of training; the line
-                tells what differs.
-        """
+    def _load(self, folder: Path, engine: Engine) -> tuple[Progress, list[str]]:
         with raise_on_all_ranks(self.runtime):
             state = read_state(folder)
-            refuse_another_run(folder, state["identity"], self.identity)
+            refuse_another_run(folder, state.identity, self.identity)
             self._refuse_other_shares(folder, state)
-            _check_sizes(folder, state["files"])
         with raise_on_all_ranks(self.runtime):
             try:
                 engine.load(folder)
-            except (OSError, RuntimeError, EOFError, UnpicklingError, SafetensorError) as error:
+            except (OSError, RuntimeError, EOFError, SafetensorError) as error:
                 reason = " ".join(str(error).split())
                 raise AccentError(
                     f"{folder}: cannot be read ({reason}); delete it to resume from the one before"
                 ) from error
-            engine.loss_scale.restore(state["loss_scale"])
-        return Progress(**state["progress"])
+            engine.loss_scale.restore(state.loss_scale)
+        unchecked = f"{folder}: saved by an earlier version, without sha256: its content cannot be checked"
+        return state.progress, [unchecked] if state.sha256 is None else []
 
-    def _refuse_other_shares(self, folder: Path, state: Mapping[str, Any]) -> None:
-        saved, now = state["zero_stage"], self.runtime.zero_stage
+    def _refuse_other_shares(self, folder: Path, state: SavedState) -> None:
+        saved, now = state.zero_stage, self.runtime.zero_stage
         if saved != now:
             names = [f"ZeRO stage {stage}" if stage else "without ZeRO" for stage in (saved, now)]
             raise AccentError(
                 f"{folder}: saved {names[0]}, started {names[1]}; start it as it was saved, or give a new folder: "
                 "run=..."
             )
-        if now and state["processes"] != self.runtime.world_size:
+        if now and state.processes != self.runtime.world_size:
             raise AccentError(
-                f"{folder}: ZeRO's shares are those of {state['processes']} processes, {self.runtime.world_size} are "
-                f"running; start it with --num_processes {state['processes']}"
+                f"{folder}: ZeRO's shares are those of {state.processes} processes, {self.runtime.world_size} are "
+                f"running; start it with --num_processes {state.processes}"
             )
 
     def _state(self, engine: Engine, progress: Progress) -> dict[str, Any]:
@@ -220,8 +244,8 @@ class Checkpoints:
         partial.mkdir(parents=True)
 
     def _finish(self, final: Path, partial: Path, state: dict[str, Any], best_step: int) -> None:
-        files = {str(file.relative_to(partial)): file.stat().st_size for file in partial.rglob("*") if file.is_file()}
-        (partial / "state.json").write_text(json.dumps({**state, "files": files}, indent=1), encoding="utf-8")
+        text = json.dumps({**state, **file_digests(partial)}, indent=1)
+        (partial / STATE).write_text(text, encoding="utf-8")
         replace_folder(partial, final)
         for old in complete_checkpoints(self.folder)[: -self.keep_last]:
             if old.name != f"step_{best_step:08d}":
@@ -229,29 +253,11 @@ class Checkpoints:
                 shutil.rmtree(old.rename(old.with_name(f".{old.name}{PARTIAL}")))
 
 
-def _check_sizes(folder: Path, sizes: Mapping[str, int]) -> None:
-    """Raise `AccentError` if a file is not as long as it was: under ZeRO one process would fail amid a collective."""
-    for name, size in sizes.items():
-        file = folder / name
-        if not file.is_file() or file.stat().st_size != size:
-            found = f"{file.stat().st_size} bytes long" if file.is_file() else "missing"
-            raise AccentError(
-                f"{file}: {found}, {size} bytes were written; delete {folder} to resume from the one before"
-            )
-
-
-def complete_checkpoints(folder: Path) -> list[Path]:
-    """Return the complete checkpoints of a folder, oldest first."""
-    return sorted(path for path in folder.glob("step_" + "[0-9]" * 8) if (path / "state.json").is_file())
-
-
-def read_state(folder: Path) -> dict[str, Any]:
-    """Return a checkpoint's `state.json`; `AccentError` if it is of another format or cannot be read."""
-    file = folder / "state.json"
-    try:
-        state = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AccentError(f"{file}: cannot be read ({error}); delete {folder} to resume from the one before") from error
-    if state.get("format") != FORMAT:
-        raise AccentError(f"{file}: format {state.get('format')}, this version reads {FORMAT}; take another run folder")
-    return state
+def _set_aside(damaged: list[Path]) -> None:
+    for folder in damaged:
+        aside = folder.with_name(f"{folder.name}{DAMAGED}")
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+        except OSError as error:
+            raise AccentError(f"{folder}: damaged, and cannot be renamed ({error.strerror}); delete it") from error

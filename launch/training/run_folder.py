@@ -23,8 +23,8 @@ from accent.lock import locked
 from launch.run_config import RunConfig, write_config
 from launch.runtime.agreement import Runtime
 from launch.runtime.environment import record_start
-from launch.training.checkpoint import complete_checkpoints, read_state
 from launch.training.identity import shard_set_fingerprint, what_differs
+from launch.training.saved_state import DamagedCheckpointError, Identity, complete_checkpoints, read_state
 from shards.loading.protocol import TrainingBatches
 from shards.shard_set.manifest import ShardSet
 from shards.splits.split import Split
@@ -96,8 +96,9 @@ def prepare_run_folder(run: Path, config: RunConfig, split: Split, shard_set: Sh
             f"{run}: holds checkpoints up to {found[-1].name}; leave resume on to continue from there, give a new "
             "folder: run=..., or remove this one"
         )
-    if found:
-        saved, wanted = read_state(found[-1])["identity"]["shards"], shard_set_fingerprint(shard_set)
+    identity = _newest_identity(found)
+    if identity is not None:
+        saved, wanted = identity["shards"], shard_set_fingerprint(shard_set)
         if saved != wanted:
             raise AccentError(
                 f"{run}: holds a run on another shard set than {shard_set.place} (content {saved[:12]} -> "
@@ -109,3 +110,13 @@ def prepare_run_folder(run: Path, config: RunConfig, split: Split, shard_set: Sh
     except OSError as error:
         raise AccentError(f"{run}: cannot be written ({error}); give another folder: run=...") from error
     record_start(run, runtime)
+
+
+def _newest_identity(checkpoints: list[Path]) -> Identity | None:
+    """Return what run the newest checkpoint belongs to that tells it; `Checkpoints.resume` speaks of damaged ones."""
+    for folder in reversed(checkpoints):
+        try:
+            return read_state(folder).identity
+        except DamagedCheckpointError:
+            continue
+    return None

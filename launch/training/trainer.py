@@ -27,12 +27,13 @@ from accent.keyed_random import step_seed
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
-from launch.training.checkpoint import Checkpoints, Progress
+from launch.training.checkpoint import Checkpoints
 from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
 from launch.training.monitor import Monitor, StepReport
 from launch.training.optimizer import learning_rate
+from launch.training.saved_state import Progress
 from launch.training.tasks.task import Position, Task
 from launch.training.validation import StoppedWhileValidating
 from shards.loading.batch import Batch
@@ -124,11 +125,10 @@ class Trainer:
         return self.progress
 
     def _resume(self) -> None:
-        newest = None if self.checkpoints is None else self.checkpoints.newest()
-        if newest is None or self.checkpoints is None:
-            return
-        self.progress = self.checkpoints.load(newest, self.engine)
-        self._resume_notes = self._what_has_changed()
+        resumed = None if self.checkpoints is None else self.checkpoints.resume(self.engine)
+        if resumed is not None:
+            self.progress, notes = resumed
+            self._resume_notes = [*notes, *self._what_has_changed()]
 
     def _what_has_changed(self) -> list[str]:
         """Say what resuming means where length or precision differ from those of the checkpoint."""

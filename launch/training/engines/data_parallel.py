@@ -14,6 +14,7 @@ from torch import nn
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.training.engines.engine import MOMENTS, WEIGHTS, Engine, StepResult, nan_if_not_finite, to_host
+from launch.training.engines.known_pickles import load_known
 from launch.training.module import TrainingOutput
 from launch.training.optimizer import build_optimizer, set_learning_rate
 from launch.training.step_timer import StepTimer
@@ -85,6 +86,6 @@ class DataParallelEngine(Engine):
 
     def load(self, folder: Path) -> None:
         """Take over weights and moments."""
-        moments = torch.load(folder / MOMENTS, map_location="cpu", weights_only=True)
+        moments = load_known(folder / MOMENTS)
         self.module.load_state_dict(load_file(folder / WEIGHTS))
         self.optimizer.load_state_dict(moments)

@@ -2,7 +2,8 @@
 
 Only where they lie differs: weights are float32 and the forward pass runs under torch's autocast, as with whole copies,
 so that a step computes the same.  DeepSpeed's configuration is generated here from ours, with nothing left to "auto".
-DeepSpeed itself leaves a step out, on all processes, if the gradient's norm is not finite.
+DeepSpeed itself leaves a step out, on all processes, if the gradient's norm is not finite.  It would load its files
+with Python's own unpickler, which runs what they say; here they are loaded by `known_pickles`.
 
 Cost: Adam's moments, half of a float32 model's training state, shrink by the number of processes from stage 1 on.
 In stage 3 each process sends as many bytes a step as under DistributedDataParallel, though in many small pieces; in
@@ -21,8 +22,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from launch.run_config import TrainingConfig
-from launch.runtime.agreement import Runtime
+from launch.runtime.agreement import Runtime, raise_on_all_ranks
 from launch.training.engines.engine import WEIGHTS, Engine, StepResult, nan_if_not_finite, to_host
+from launch.training.engines.known_pickles import load_known, refuse_unknown
 from launch.training.module import TrainingOutput
 from launch.training.optimizer import build_optimizer, set_learning_rate
 from launch.training.step_timer import StepTimer
@@ -140,6 +142,13 @@ class ZeroEngine(Engine):
 
     def load(self, folder: Path) -> None:
         """Take over this process's share of weights and moments."""
+        known = _deepspeed_classes()
+        # Looked through before DeepSpeed begins, because a process that fails amid its collectives fails alone.
+        with raise_on_all_ranks(self.runtime):
+            files = sorted((folder / SHARES).glob("*.pt"))
+            for file in files[self.runtime.rank :: self.runtime.world_size]:
+                refuse_unknown(file, known)
+        self.wrapped.checkpoint_engine.load = lambda path, map_location=None: load_known(path, known)
         where, _ = self.wrapped.load_checkpoint(str(folder), tag=SHARES, load_lr_scheduler_states=False)
         if where is None:
             raise OSError(f"{folder / SHARES} is incomplete")
@@ -148,3 +157,12 @@ class ZeroEngine(Engine):
     def _set_scale(self) -> None:
         if self.loss_scale.dynamic:
             self.optimizer.optimizer.override_loss_scale(self.loss_scale.factor)
+
+
+def _deepspeed_classes() -> list[type]:
+    """Return the classes of which DeepSpeed keeps objects in its files; none does anything when it is made."""
+    from deepspeed.runtime.fp16.loss_scaler import LossScaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    return [LossScaler, ZeroStageEnum, fragment_address]

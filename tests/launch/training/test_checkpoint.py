@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,14 +12,10 @@ from accent.errors import AccentError
 from launch.run_config import OptimizerConfig, TrainingConfig
 from launch.runtime.start import start_runtime
 from launch.training import checkpoint
-from launch.training.checkpoint import (
-    Checkpoints,
-    Progress,
-    complete_checkpoints,
-    replace_folder,
-)
+from launch.training.checkpoint import Checkpoints, replace_folder
 from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.identity import shard_set_fingerprint
+from launch.training.saved_state import DamagedCheckpointError, Progress, complete_checkpoints, file_digests, read_state
 from launch.training.step_timer import StepTimer
 from tests.support.training.small_runs import small_shards
 
@@ -50,6 +47,10 @@ class Small:
         self.checkpoints.wait()
         return folder
 
+    def resumed_step(self) -> int:
+        progress, _ = self.checkpoints.resume(self.engine)
+        return progress.step
+
     def names(self) -> list[str]:
         return [path.name for path in complete_checkpoints(self.checkpoints.folder)]
 
@@ -65,8 +66,8 @@ def test_a_loaded_checkpoint_continues_exactly_as_the_one_saved(tmp_path):
     one.checkpoints.wait()
 
     other = Small(tmp_path, seed=1)
-    assert other.checkpoints.newest() == folder
-    assert other.checkpoints.load(folder, other.engine) == progress
+    assert folder.is_dir()
+    assert other.checkpoints.resume(other.engine) == (progress, [])
     for number, expected in zip(range(3, 6), further, strict=True):
         assert torch.equal(other.step(number), expected)
 
@@ -117,7 +118,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_says_so(tmp_path, monke
         small.save(20)
     monkeypatch.undo()
     assert small.names() == ["step_00000010"]
-    assert small.checkpoints.newest().name == "step_00000010"
+    assert small.resumed_step() == 10
     small.save(20)
     assert small.names() == ["step_00000010", "step_00000020"]
     assert not list(tmp_path.glob(".*"))
@@ -127,7 +128,7 @@ def test_a_folder_under_its_temporary_name_is_no_checkpoint(tmp_path):
     small = Small(tmp_path)
     whole = small.save(10)
     shutil.copytree(whole, tmp_path / ".step_00000020.partial")
-    assert small.checkpoints.newest() == whole
+    assert small.resumed_step() == 10
 
 
 def test_a_replacement_cut_in_half_is_undone(tmp_path, monkeypatch):
@@ -145,7 +146,7 @@ def test_a_replacement_cut_in_half_is_undone(tmp_path, monkeypatch):
         small.save(10, best=0.9)
     monkeypatch.undo()
     assert small.names() == []
-    assert small.checkpoints.newest().name == "step_00000010"
+    assert small.resumed_step() == 10
     assert json.loads((tmp_path / "step_00000010" / "state.json").read_text())["progress"]["best"] == 0.1
 
 
@@ -171,17 +172,115 @@ def test_a_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path, ch
     other = Small(tmp_path, identity={**IDENTITY, **change}, seed=1)
     before = {name: value.clone() for name, value in other.module.state_dict().items()}
     with pytest.raises(AccentError, match=says):
-        other.checkpoints.load(folder, other.engine)
+        other.checkpoints.resume(other.engine)
+    assert folder.is_dir()
     assert all(torch.equal(before[name], value) for name, value in other.module.state_dict().items())
 
 
+def _torn(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def _flipped(data: bytes) -> bytes:
+    at = len(data) // 2
+    return data[:at] + bytes([data[at] ^ 8]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("damage", [_torn, _flipped, None])
 @pytest.mark.parametrize("name", ["module.safetensors", "optimizer.pt", "state.json"])
-def test_a_damaged_checkpoint_is_one_line_that_says_what_to_do(tmp_path, name):
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_is_told(tmp_path, name, damage):
+    if (name, damage) == ("state.json", _flipped):
+        pytest.skip("it holds the hashes, and has none itself")
+    small = Small(tmp_path, keep_last=2)
+    small.step(0)
+    small.save(10)
+    good = small.module.state_dict()["0.weight"].clone()
+    small.step(1)
+    newest = small.save(20)
+    if damage is None:
+        (newest / name).unlink()
+    else:
+        (newest / name).write_bytes(damage((newest / name).read_bytes()))
+
+    other = Small(tmp_path, keep_last=2, seed=1)
+    progress, notes = other.checkpoints.resume(other.engine)
+    assert progress.step == 10
+    assert torch.equal(other.module.state_dict()["0.weight"], good)
+    assert len(notes) == 1 and "step_00000020" in notes[0] and name in notes[0] and "\n" not in notes[0]
+    # It does not count among the newest, or the good ones would be deleted for its sake; and nothing is lost.
+    other.save(12)
+    other.save(14)
+    assert other.names() == ["step_00000012", "step_00000014"]
+    assert (tmp_path / "step_00000020.damaged").is_dir()
+
+
+def test_where_no_checkpoint_is_whole_one_line_says_so_and_nothing_is_renamed(tmp_path):
     small = Small(tmp_path)
+    for step in (10, 20):
+        file = small.save(step) / "module.safetensors"
+        file.write_bytes(_flipped(file.read_bytes()))
+    with pytest.raises(
+        AccentError, match=r"no checkpoint is whole \(.*step_00000020.*sha256.*give a new folder"
+    ) as caught:
+        small.checkpoints.resume(small.engine)
+    assert "\n" not in str(caught.value)
+    assert small.names() == ["step_00000010", "step_00000020"]
+
+
+def test_a_checkpoint_without_hashes_is_read_and_the_user_is_told(tmp_path):
+    small = Small(tmp_path)
+    file = small.save(10) / "state.json"
+    state = json.loads(file.read_text())
+    del state["sha256"]
+    # Python's JSON holds NaN: earlier versions wrote it.
+    state["progress"]["history"] = [{"step": 5.0, "eer": float("nan")}]
+    file.write_text(json.dumps(state))
+    progress, notes = small.checkpoints.resume(small.engine)
+    assert progress.step == 10
+    assert len(notes) == 1 and "cannot be checked" in notes[0]
+
+
+def test_whatever_is_missing_or_of_another_kind_in_a_state_is_one_line(tmp_path):
+    folder = Small(tmp_path).save(10)
+    file = folder / "state.json"
+    good = json.loads(file.read_text())
+    spoilt = [[], {}, None, 1, "x", [good]]
+    for key in good:
+        spoilt += [{**good, key: value} for value in (-1.5, "x", [], [0])]
+        if key != "sha256":
+            spoilt.append({name: value for name, value in good.items() if name != key})
+    for values in spoilt:
+        file.write_text(json.dumps(values))
+        with pytest.raises(DamagedCheckpointError, match=r"state.json.*delete the folder") as caught:
+            read_state(folder)
+        assert "\n" not in str(caught.value)
+    for text in ("", "{", "[" * 100_000, "\x00", json.dumps(good)[:200]):
+        file.write_text(text)
+        with pytest.raises(DamagedCheckpointError, match=r"state.json: cannot be read"):
+            read_state(folder)
+
+
+class _Runs:
+    """What an attacker pickles: a command that runs when it is loaded."""
+
+    def __init__(self, note: Path) -> None:
+        self.note = note
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch {self.note}",)
+
+
+def test_moments_that_somebody_else_pickled_run_nothing(tmp_path):
+    small = Small(tmp_path / "run")
     folder = small.save(10)
-    (folder / name).write_bytes((folder / name).read_bytes()[:40])
-    with pytest.raises(AccentError, match="to resume from the one before"):
-        small.checkpoints.load(folder, small.engine)
+    note = tmp_path / "note"
+    torch.save({"state": _Runs(note)}, folder / "optimizer.pt")
+    (folder / "state.json").rename(tmp_path / "state.json")
+    state = {**json.loads((tmp_path / "state.json").read_text()), **file_digests(folder)}
+    (folder / "state.json").write_text(json.dumps(state))
+    with pytest.raises(AccentError, match="might run a program") as caught:
+        small.checkpoints.resume(small.engine)
+    assert "\n" not in str(caught.value) and not note.exists()
 
 
 def test_progress_survives_json():
