@@ -22,6 +22,7 @@ from accent.errors import AccentError
 from accent.typed_yaml import field_hint, parse_file, parse_word
 
 Config = TypeVar("Config")
+_KEY_REFERENCE = re.compile(r"\$\{[^:${}\\]*\}")
 
 
 def load(kind: type[Config], source: Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -42,6 +43,9 @@ def load(kind: type[Config], source: Path | Mapping[str, Any] | None = None, ove
     Where a field holds text (`str`, lists and tuples of it, a `Literal` of strings), values stay as they are written:
     `speakers=[001, NO]` gives "001" and "NO".
 
+    A value may name other keys, `${optimizer.lr}`.  OmegaConf's resolvers (`${oc.env:HOME}`) are refused: a
+    configuration is often somebody else's, and shall not read the environment.
+
     A dataclass may have two class variables: `PRESETS` (name -> mapping) beside a field `preset`, which starts from the
     preset it names; and `RENAMED` (old key -> new key), whose old keys are refused with the new ones.
     """
@@ -51,7 +55,10 @@ def load(kind: type[Config], source: Path | Mapping[str, Any] | None = None, ove
         for word in overrides:
             _apply(kind, given, word)
         _refuse_renamed(kind, given, "")
+        _refuse_resolvers(given, "")
         plain = OmegaConf.to_container(OmegaConf.create(given), resolve=True)
+        # Again: text that was escaped is an interpolation now, and would be resolved below.
+        _refuse_resolvers(plain, "")
         values = _with_presets(kind, plain, "")  # type: ignore[arg-type]
         merged = OmegaConf.merge(OmegaConf.structured(kind), values)
         return OmegaConf.to_object(merged)  # type: ignore[return-value]
@@ -141,6 +148,18 @@ def _refuse_renamed(kind: type, given: Mapping[str, Any], path: str) -> None:
         section = field_hint(kind, key)
         if isinstance(given[key], Mapping) and isinstance(section, type) and dataclasses.is_dataclass(section):
             _refuse_renamed(section, given[key], f"{path}{key}.")
+
+
+def _refuse_resolvers(value: Any, path: str) -> None:
+    """Refuse each `${...}` that is not the name of a key."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            _refuse_resolvers(one, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            _refuse_resolvers(one, path)
+    elif isinstance(value, str) and "${" in _KEY_REFERENCE.sub("", value):
+        raise AccentError(f"{path}: {value!a} is neither text nor the name of a key, as in ${{seed}}; write it out")
 
 
 def _with_presets(kind: type, given: dict[str, Any], path: str) -> dict[str, Any]:

@@ -132,7 +132,7 @@ class FeatureProcessor:
                 try:
                     self._make_shards(corpus, plan, mine)
                     if not part.is_everything:
-                        return missing_shards(self.output_root, range(len(plan.shards)))
+                        return missing_shards(self.output_root, range(len(plan.shards)), hashed=False)
                     intent = Intent.read(self.output_root)
                     assert intent is not None
                     return assemble_shards(self.output_root, intent)
@@ -146,7 +146,7 @@ class FeatureProcessor:
             ) from error
 
     def _make_shards(self, corpus: Corpus, plan: Plan, numbers: Sequence[int]) -> None:
-        missing = missing_shards(self.output_root, numbers)
+        missing = missing_shards(self.output_root, numbers, hashed=True)
         if not missing:
             return
         count = sum(len(plan.shards[number]) for number in missing)

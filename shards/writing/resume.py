@@ -6,7 +6,6 @@ shards, so that a set can be put together without its corpus.  Cost: a hash of t
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from accent.configuration import flatten
 from accent.errors import AccentError
 from accent.files import TEMPORARY_SUFFIX, write_once
 from accent.strict_json import to_json
+from accent.typed_json import parse_json
 from shards.shard_set.files import MANIFEST_NAME, STATISTICS_NAME
 from shards.shard_set.index import INDEX_NAME
 from shards.shard_set.manifest import Refused, ShardSet
@@ -69,20 +69,15 @@ class Intent:
         """Read what is being made in a folder; nothing if nothing was begun there.
 
         Raises:
-            AccentError: another version of this program wrote it.
+            AccentError: it is damaged, or another version of this program wrote it.
         """
         path = root / RECORDS_FOLDER / PLAN_NAME
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
-        try:
-            return cls(**{**values, "refused": tuple(Refused(**one) for one in values["refused"])})
-        except (KeyError, TypeError) as error:
-            raise AccentError(
-                f"{path}: half a shard set, begun with another version of this program; delete the folder {root} and "
-                "featurize again"
-            ) from error
+        what_to_do = f"or begun with another version of this program; delete the folder {root} and featurize again"
+        return parse_json(data, cls, path, what_to_do)
 
 
 def begin(root: Path, plan: Plan, part: Partition = Partition()) -> ShardSet | None:  # noqa: B008 - frozen

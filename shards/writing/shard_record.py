@@ -1,14 +1,17 @@
 """A finished shard's share of the index and of the statistics, kept aside until all shards are there.
 
 Each shard leaves a record in OUT/.parts/, renamed into place after the shard itself: a shard with a record is finished
-and is never made again.  Cost: less than a kilobyte a sample, and 5 KB for each speaker of each shard.
+and is never made again.  A record has a sha256 of its own, and holds that of its shard: what is damaged is noticed,
+and made again.  Cost: less than a kilobyte a sample, and 5 KB for each speaker of each shard.
 
 Shapes: D columns, H bins of the F0 histogram.
 """
 
 import dataclasses
+import hashlib
 import io
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accent.errors import AccentError
-from accent.files import write_bytes
+from accent.files import sha256_of, write_bytes
 from accent.strict_json import to_json
 from shards.shard_set.manifest import (
     Refused,
@@ -28,6 +31,9 @@ from shards.shard_set.manifest import (
 from shards.shard_set.statistics import Moments, SpeakerStatistics
 
 RECORDS_FOLDER = ".parts"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,27 +123,58 @@ def record_path(root: Path, number: int) -> Path:
 
 
 def save_record(root: Path, record: ShardRecord) -> None:
-    """Record a shard as finished."""
-    write_bytes(record_path(root, record.number), record.to_npz())
+    """Record a shard as finished; the file ends with the sha256 of what stands before."""
+    data = record.to_npz()
+    write_bytes(record_path(root, record.number), data + hashlib.sha256(data).digest())
 
 
 def load_record(root: Path, number: int) -> ShardRecord | None:
     """Return the record of a finished shard; nothing if the shard must still be made."""
-    path = record_path(root, number)
-    if not path.is_file():
+    data = _read_record(record_path(root, number))
+    if data is None:
         return None
-    record = ShardRecord.from_npz(path.read_bytes())
+    record = ShardRecord.from_npz(data)
     return record if _is_there(root, record.entry) else None
 
 
-def is_finished(root: Path, number: int) -> bool:
-    """Whether a shard and its record are there; a fraction of the cost of `load_record`."""
+def is_finished(root: Path, number: int, hashed: bool) -> bool:
+    """Whether a shard and its record are there; a fraction of the cost of `load_record`.
+
+    Args:
+        root: the folder of the shard set.
+        number: of the shard.
+        hashed: compare the sha256 of the shard with that of its record, too; this reads the shard.
+
+    A record or a shard that is damaged is told in a warning, and does not count.
+    """
     path = record_path(root, number)
-    if not path.is_file():
+    data = _read_record(path)
+    if data is None:
+        if path.is_file():
+            _logger.warning("%s: damaged, or of an earlier version; shard %s counts as missing", path, number)
         return False
-    with np.load(path, allow_pickle=False) as arrays:
+    entry = _entry(data)
+    if not _is_there(root, entry):
+        return False
+    if hashed and entry is not None and sha256_of(root / entry.name) != entry.sha256:
+        _logger.warning("%s: damaged (another sha256 than was written); it counts as missing", root / entry.name)
+        return False
+    return True
+
+
+def _read_record(path: Path) -> bytes | None:
+    """Return a record as it was written; nothing if there is none, or another."""
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    data, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+    return data if hashlib.sha256(data).digest() == digest else None
+
+
+def _entry(data: bytes) -> ShardEntry | None:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
         entry = json.loads(arrays["record"].tobytes())["entry"]
-    return _is_there(root, None if entry is None else ShardEntry(**entry))
+    return None if entry is None else ShardEntry(**entry)
 
 
 def _is_there(root: Path, entry: ShardEntry | None) -> bool:
@@ -151,13 +188,13 @@ def load_records(root: Path, count: int) -> Iterator[ShardRecord]:
     """Yield the records of all shards in order, one at a time.
 
     Raises:
-        AccentError: a shard or its record has vanished.
+        AccentError: a shard or its record has vanished, or is damaged.
     """
     for number in range(count):
         record = load_record(root, number)
         if record is None:
             raise AccentError(
-                f"{root / shard_name(number)}: vanished while the set was made; run again to make it again"
+                f"{root / shard_name(number)}: vanished or damaged while the set was made; run again to make it again"
             )
         yield record
 

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from accent.configuration import flatten, load
 from accent.errors import AccentError
@@ -88,6 +89,39 @@ def test_a_mapping_is_not_changed():
 
 def test_interpolation_still_works():
     assert load(Settings, {"run": "runs/${rows}", "rows": 4}).run == "runs/4"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${oc.env:SECRET}",
+        "runs/${oc.env:SECRET,none}",
+        "${oc.decode:${oc.env:SECRET}}",
+        "\\${oc.env:SECRET}",
+        "\\\\\\${oc.env:SECRET}",
+        "${oc.${rows}:SECRET}",
+        "${ oc.env : SECRET }",
+        "${oc.create:{a:1}}",
+        "${own:1}",
+        "${oc.env:SECRET",
+    ],
+)
+@pytest.mark.parametrize("way", ["mapping", "override", "file", "list"])
+def test_a_configuration_reads_no_environment_and_runs_nothing(monkeypatch, tmp_path, text, way):
+    monkeypatch.setenv("SECRET", "hunter2")
+    called = []
+    OmegaConf.register_resolver("own", called.append, replace=True)
+    file = tmp_path / "a.yaml"
+    file.write_text(f"run: '{text}'\n")
+    start = {
+        "mapping": lambda: load(Settings, {"run": text}),
+        "override": lambda: load(Settings, None, [f"run='{text}'"]),
+        "file": lambda: load(Settings, file),
+        "list": lambda: load(Settings, {"section": {"speakers": ["a", text]}}),
+    }
+    with pytest.raises(AccentError, match=r"(run|section.speakers): .*write it out") as caught:
+        start[way]()
+    assert "hunter2" not in str(caught.value) and called == []
 
 
 @pytest.mark.parametrize(

@@ -118,13 +118,53 @@ def test_merging_needs_neither_the_corpus_nor_doing_it_once(corpus, whole, tmp_p
 
 def test_missing_parts_are_named(corpus, tmp_path):
     _make(corpus, tmp_path, 3)
-    with pytest.raises(AccentError, match=r"4 of 5 shards are missing: 2 of part 1/3, 2 of part 2/3; run") as caught:
+    with pytest.raises(AccentError, match=r"4 of 5 shards are missing.*: 2 of part 1/3, 2 of part 2/3; run") as caught:
         merge(tmp_path)
     assert "\n" not in str(caught.value)
     _make(corpus, tmp_path, 1)
     (tmp_path / "shard-000002.tar").write_bytes(b"cut short")
-    with pytest.raises(AccentError, match=r"3 of 5 shards are missing: 2 of part 2/3, 1 of part 3/3;"):
+    with pytest.raises(AccentError, match=r"3 of 5 shards are missing or damaged: 2 of part 2/3, 1 of part 3/3;"):
         merge(tmp_path)
+
+
+def _flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_flipped_shard_is_not_merged_but_named_and_made_again(corpus, whole, tmp_path, caplog):
+    for number in (1, 2, 3):
+        _make(corpus, tmp_path, number)
+    _flip(tmp_path / "shard-000001.tar")
+    with pytest.raises(AccentError, match=r"1 of 5 shards are missing or damaged: 1 of part 2/3"):
+        merge(tmp_path)
+    assert "shard-000001.tar: damaged (another sha256" in caplog.text
+    _make(corpus, tmp_path, 2)
+    merge(tmp_path)
+    assert hashes(tmp_path) == whole
+
+
+@pytest.mark.parametrize("damage", [_flip, lambda path: os.truncate(path, 100), lambda path: os.truncate(path, 0)])
+def test_a_damaged_record_is_told_and_its_shard_made_again(corpus, whole, tmp_path, caplog, damage):
+    for number in (1, 2, 3):
+        _make(corpus, tmp_path, number)
+    damage(tmp_path / ".parts" / "shard-000003.npz")
+    with pytest.raises(AccentError, match=r"1 of 5 shards are missing or damaged: 1 of part 1/3"):
+        merge(tmp_path)
+    assert "shard-000003.npz: damaged" in caplog.text
+    FeatureProcessor(corpus, tmp_path, CONFIG, workers=1).process_dataset()
+    assert hashes(tmp_path) == whole
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"refused": []}', '{"refused": [1]}'])
+def test_a_damaged_plan_is_one_line(corpus, tmp_path, text):
+    _make(corpus, tmp_path, 1)
+    (tmp_path / ".parts" / "plan.json").write_text(text)
+    for start in (lambda: merge(tmp_path), lambda: _make(corpus, tmp_path, 2)):
+        with pytest.raises(AccentError, match=r"plan.json: .*delete the folder") as caught:
+            start()
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.mkdir()])

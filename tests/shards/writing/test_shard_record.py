@@ -9,18 +9,26 @@ from shards.shard_set.index import INDEX_DTYPE
 from shards.shard_set.manifest import ShardEntry, ShardSet
 from shards.shard_set.statistics import Moments
 from shards.writing.merge import assemble
-from shards.writing.shard_record import Labels, ShardRecord, load_records, save_record, shard_name
+from shards.writing.shard_record import (
+    Labels,
+    ShardRecord,
+    is_finished,
+    load_record,
+    load_records,
+    save_record,
+    shard_name,
+)
 
 
 def _part(root, number: int) -> ShardRecord:
     """A shard of two samples by two speakers; of the shard itself there is only a file of the right size."""
     (root / ".parts").mkdir(exist_ok=True)
-    (root / shard_name(number)).write_bytes(b"tar")
+    (root / shard_name(number)).write_bytes(bytes(1000))
     frames_TD = np.random.default_rng(number).standard_normal((20, N_COLUMNS))
     labels = tuple(Labels(name, "A", "p", "c", None, None) for name in ("a", f"b{number}"))
     moments = {one.speaker: Moments.of(frames_TD + place) for place, one in enumerate(labels)}
     rows = np.ones(2, INDEX_DTYPE)
-    return ShardRecord(number, ShardEntry(shard_name(number), 3, "", 2), rows, labels, moments, ())
+    return ShardRecord(number, ShardEntry(shard_name(number), 1000, "", 2), rows, labels, moments, ())
 
 
 def _assembled(root, parts) -> ShardSet:
@@ -36,6 +44,18 @@ def test_a_record_comes_back_bit_for_bit(tmp_path):
     for name, moments in part.moments.items():
         for field, values in vars(moments).items():
             assert getattr(again.moments[name], field).tobytes() == values.tobytes()
+
+
+def test_every_flipped_or_missing_byte_of_a_record_makes_its_shard_unfinished(tmp_path):
+    save_record(tmp_path, _part(tmp_path, 0))
+    path = tmp_path / ".parts" / "shard-000000.npz"
+    good = path.read_bytes()
+    assert is_finished(tmp_path, 0, hashed=False)
+    rng = np.random.default_rng(0)
+    for at in [0, 1, 31, len(good) - 33, len(good) - 32, len(good) - 1, *rng.integers(0, len(good), 300)]:
+        for spoilt in (good[:at] + bytes([good[at] ^ (1 << rng.integers(8))]) + good[at + 1 :], good[:at]):
+            path.write_bytes(spoilt)
+            assert not is_finished(tmp_path, 0, hashed=False) and load_record(tmp_path, 0) is None
 
 
 def test_a_speakers_moments_do_not_hold_the_whole_record_in_memory(tmp_path):
