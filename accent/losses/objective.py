@@ -23,7 +23,7 @@ from accent.losses.config import LossConfig
 from accent.losses.contrastive import contrastive_loss
 from accent.losses.cross_entropy import cross_entropy_loss
 from accent.losses.gather import all_gather, all_gather_with_gradient, all_reduce_sum, rank, world_size
-from accent.losses.pairs import LabelledEmbeddings, PairRule, RowLoss
+from accent.losses.pairs import LabelledEmbeddings, PairRule, RowLoss, only_valid
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.speaker_adversary import AdversaryLoss
 from accent.losses.triplet import triplet_loss
@@ -80,7 +80,7 @@ class AccentObjective(nn.Module):
             accent_B: labels, positions in the encoder's `config.accents`.
             speaker_B: speakers, as numbers that mean the same on every rank.
             prompt_B: texts read, likewise.
-            row_valid_B: false for rows that only fill the batch; they contribute nothing.
+            row_valid_B: false for rows that only fill the batch; they contribute nothing, even where they hold NaN.
 
         Returns:
             The scalar to call `backward` on, whose mean over ranks is the loss of the global batch; and by name, the
@@ -92,6 +92,10 @@ class AccentObjective(nn.Module):
             right.
         """
         config = self.config
+        rows = rows._replace(
+            embedding_BE=only_valid(rows.embedding_BE, row_valid_B),
+            accent_logits_BA=only_valid(rows.accent_logits_BA, row_valid_B),
+        )
         anchors, keys = gather_rows(rows.embedding_BE, accent_B, speaker_B, prompt_B, row_valid_B)
         temperature = self.temperature()
         rule = PairRule(config.positives, config.same_prompt)

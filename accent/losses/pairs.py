@@ -7,6 +7,7 @@ Shapes: B anchors (rows of this rank), N keys (rows of all ranks), E embedding.
 
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -25,6 +26,18 @@ class LabelledEmbeddings(NamedTuple):
     """Position of the row in the global batch, by which an anchor knows itself among the keys."""
     valid_N: Tensor
     """False for rows that only fill the batch."""
+
+
+def only_valid(values_BX: Tensor, valid_B: Tensor) -> Tensor:
+    """Return rows with zeros in place of those that only fill the batch.
+
+    By choosing, not by multiplying: an invalid row may hold NaN or infinity, and 0 x NaN in the loss or in its backward
+    pass is NaN in every gradient.
+
+    >>> only_valid(torch.tensor([[1.0], [torch.nan]]), torch.tensor([True, False])).tolist()
+    [[1.0], [0.0]]
+    """
+    return torch.where(valid_B.unsqueeze(1), values_BX, 0.0)
 
 
 class RowLoss(NamedTuple):

@@ -38,12 +38,13 @@ def reconstruction_loss(
         Sums and counts of values, both of shape [F].
     """
     with torch.autocast(reconstruction_BTD.device.type, enabled=False):
-        prediction_BTD = full_precision(reconstruction_BTD)
         mask_BTD = target_mask_BTD & valid_B[:, None, None]
+        # Left out before the error is computed: after it, NaN would have a gradient of 0 x NaN.
+        prediction_BTD = torch.where(mask_BTD, full_precision(reconstruction_BTD), 0.0)
         error_BTD = F.smooth_l1_loss(
             prediction_BTD, torch.where(mask_BTD, target_BTD, 0.0).to(prediction_BTD.dtype), reduction="none"
         )
-        sum_D = torch.where(mask_BTD, error_BTD, 0.0).sum(dim=(0, 1))
+        sum_D = error_BTD.sum(dim=(0, 1))
         # A product with a 0/1 matrix: on a GPU, index_add sums in another order from run to run.
         ownership_FD = (family_D == torch.arange(families, device=family_D.device)[:, None]).to(sum_D.dtype)
         return RowLoss(ownership_FD @ sum_D, ownership_FD @ mask_BTD.sum(dim=(0, 1)).to(sum_D.dtype))

@@ -49,5 +49,6 @@ def phone_cross_entropy(logits: PhoneLogits, state_BT: Tensor, phone_U: Tensor) 
         said_F = phone_FP.gather(1, phone_U[unit_F].unsqueeze(1)).clamp(min=LEAST_PROBABILITY)
         total = UNIT * unit_loss - PHONE * said_F.log().sum() + THIRD * third_loss
         # Sums over no frame have no gradient, and a weight without one stalls data-parallel training.
-        total = total + 0.0 * (logits.unit_BTU.sum() + logits.third_BT3.sum())
+        # Sums over no row, not over all times zero: 0 x NaN is NaN.
+        total = total + logits.unit_BTU[:0].sum() + logits.third_BT3[:0].sum()
         return RowLoss(total, labelled_BT.sum())

@@ -47,7 +47,7 @@ def phone_ctc(
     with torch.autocast(logits.unit_BTU.device.type, enabled=False):
         unit_BTU = full_precision(logits.unit_BTU).softmax(-1)
         if not labels:
-            return RowLoss(0.0 * unit_BTU.sum(), torch.zeros((), dtype=torch.int64, device=unit_BTU.device))
+            return RowLoss(unit_BTU[:0].sum(), torch.zeros((), dtype=torch.int64, device=unit_BTU.device))
         phone_BTP = unit_BTU.new_zeros(*unit_BTU.shape[:2], len(PHONES)).index_add_(2, phone_U, unit_BTU)
         prior_P = prior_P.to(phone_BTP.dtype).clamp(min=LEAST_PROBABILITY)
         score_BTP = (phone_BTP + LEAST_PROBABILITY).log() - PRIOR_POWER * prior_P.log()

@@ -15,6 +15,7 @@ from accent.configuration import load
 from accent.errors import AccentError
 from accent.losses import AccentObjective, LossConfig, join_rows, row_outputs
 from accent.losses.reconstruction import reconstruction_loss
+from accent.losses.speaker_adversary import AdversaryLoss
 from accent.model import EncoderOutput
 from tests.support.loss_rows import random_output
 
@@ -98,6 +99,39 @@ def test_invalid_rows_change_nothing() -> None:
         torch.testing.assert_close(one[:9], other, rtol=1e-12, atol=1e-14)
         assert (one[9:] == 0).all()
     torch.testing.assert_close(found[2], gradient[2], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("head", ["softmax", "aam", "circle"])
+@pytest.mark.parametrize("mining", ["batch_hard", "semi_hard"])
+def test_invalid_rows_that_hold_nan_or_infinity_change_no_gradient(bad: float, head: str, mining: str) -> None:
+    config = LossConfig(cross_entropy=1.0, head=head, mining=mining, adversary=0.3)
+    speakers = {number: number % 3 for number in range(12)}
+
+    def gradients(output: EncoderOutput, valid: list[bool]) -> list[Tensor]:
+        torch.manual_seed(0)
+        objective = AccentObjective(config, adversary=AdversaryLoss(5, speakers, 0.3)).double()
+        label_B, valid_B = torch.arange(len(valid)), torch.tensor(valid)
+        total, report = objective(row_outputs(output, valid_B), label_B % 3, label_B, label_B, valid_B)
+        total.backward()
+        assert all(value.isfinite() for value in report.values())
+        leaves = [output.embedding_BE, output.accent_logits_BA, output.reconstruction_BTD]
+        return [leaf.grad for leaf in leaves] + [weight.grad for weight in objective.parameters()]
+
+    output = random_output(9)
+    expected = gradients(output, [True] * 9)
+    noise = random_output(3, seed=9)
+    longer = [
+        torch.cat([a, torch.full_like(b, bad) if b.is_floating_point() else b]) if len(a) == 9 else a
+        for a, b in zip(output, noise, strict=True)
+    ]
+    leaves = EncoderOutput(*(part.detach().requires_grad_(part.requires_grad) for part in longer))
+    found = gradients(leaves, [True] * 9 + [False] * 3)
+    for number, (one, other) in enumerate(zip(found, expected, strict=True)):
+        if number < 3:
+            assert (one[9:] == 0).all()
+            one = one[:9]
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("valid", [[False] * 4, [True, False, False, False]])

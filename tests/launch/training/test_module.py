@@ -47,6 +47,19 @@ def test_chunks_give_the_loss_and_the_gradients_of_the_whole_batch(batch, chunk_
     assert_the_same(make_module(chunk_rows=chunk_rows), batch, 1e-5)
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_invalid_rows_change_no_gradient_of_the_encoder_whatever_they_hold(batch, bad):
+    filling = batch._replace(sample_B=batch.sample_B.clone(), frames_BTD=batch.frames_BTD.clone())
+    filling.sample_B[8:] = -1
+    filling.frames_BTD[8:] = 0.0
+    _, expected = one_pass(make_module(), filling)
+    filling.frames_BTD[8:] = bad
+    _, found = one_pass(make_module(), filling)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-5, atol=1e-7)
+
+
 def test_every_weight_has_one_name():
     names = list(make_module(compiled=True).state_dict())
     assert names == list(make_module().state_dict())

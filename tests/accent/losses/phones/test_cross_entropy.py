@@ -51,6 +51,19 @@ def test_without_a_label_it_is_zero_and_still_has_a_gradient():
     assert logits.unit_BTU.grad is not None and logits.unit_BTU.grad.abs().max() == 0
 
 
+def test_frames_without_a_label_change_no_gradient_where_they_hold_nan():
+    logits, state_BT = random_logits(3, 7)
+    state_BT[2] = -1
+    phone_cross_entropy(logits, state_BT, PHONE_U).total.backward()
+    with torch.no_grad():
+        spoilt = PhoneLogits(*(torch.where((state_BT >= 0)[..., None], one, math.nan) for one in logits))
+    for one in spoilt:
+        one.requires_grad_()
+    phone_cross_entropy(spoilt, state_BT, PHONE_U).total.backward()
+    for one, other in zip(spoilt, logits, strict=True):
+        assert torch.equal(one.grad, other.grad)
+
+
 def test_the_objective_is_the_mean_over_heads_of_the_mean_over_frames():
     heads = [random_logits(2, 5), random_logits(1, 9)]
     total, report = PhoneObjective()(heads, PHONE_U)
