@@ -1,5 +1,6 @@
 """Open a shard set wherever it is, and make the loaders that read it.  Cost: that of opening (`ShardSet.open`)."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from shards.splits.split import Split
 from shards.streaming.loader import RemoteEvaluationLoader, RemoteTrainingLoader
 from shards.streaming.remote_shard_set import RemoteShardSet
 from shards.streaming.transport import is_remote
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ def open_shards(place: str) -> OpenedShards:
     """Open a shard set.
 
     Args:
-        place: a folder, or the address of one elsewhere (`shards.streaming.transport`).
+        place: a folder, or the address of one elsewhere (`shards.streaming.transport`); that a shell runs the command
+            of a `pipe:` is told in a warning.
 
     Returns:
         The shard set, with loaders for training and evaluation.
@@ -62,4 +66,6 @@ def open_shards(place: str) -> OpenedShards:
         >>> shards = open_shards("https://host/shards")  # doctest: +SKIP
         >>> loader = shards.training_loader(make_split(shards.shard_set))  # doctest: +SKIP
     """
+    if place.startswith("pipe:"):
+        _logger.warning("%s: a shell on this machine runs this command, once for each file of the set", place)
     return OpenedShards(RemoteShardSet.open(place) if is_remote(place) else ShardSet.open(place))

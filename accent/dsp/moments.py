@@ -59,7 +59,7 @@ def moments_of_spectrum(
     return centre, math.sqrt(second), third / second**1.5, fourth / second**2 - 3
 
 
-@kernel(reorder=True)
+@kernel
 def column_moments(values_TD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return count and mean of each column's values, and the sum of their squared distances from the mean.
 
@@ -70,7 +70,8 @@ def column_moments(values_TD: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
         count `[D]`, mean `[D]` (0 for a column without values) and sum of squares `[D]`.
 
     Source: the two-pass algorithm, Chan, Golub & LeVeque (1983), Algorithms for computing the sample variance.
-    Cost: 0.2 ns a value.
+    Cost: 0.2 ns a value.  Every column has sums of its own, so that wide registers need no other order of the frames:
+    the result is the same on every processor.
     """
     n_frames, n_columns = values_TD.shape
     count_D, mean_D, squares_D = np.zeros(n_columns), np.zeros(n_columns), np.zeros(n_columns)

@@ -69,7 +69,7 @@ def read_speaker_embeddings(source: Path, labels: Path | None = None) -> Speaker
 
 def _archive(source: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(source) as archive:
+        with np.load(source, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError) as error:
         raise AccentError(f"{source}: cannot be read as .npz ({error})") from error

@@ -61,7 +61,7 @@ class GroupPredictions:
             AccentError: no such archive, or a damaged one.
         """
         try:
-            with np.load(path) as archive:
+            with np.load(path, allow_pickle=False) as archive:
                 return cls(**{field.name: archive[field.name] for field in fields(cls)})
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise AccentError(f"{path}: no predictions ({error}); remove the file and run the command again") from error

@@ -21,6 +21,7 @@ from accent.features.phones import has_phones
 from accent.features.schema import N_COLUMNS
 from accent.features.textgrid import Alignment, read_alignment
 from accent.grid import FRAMES_PER_SECOND, SAMPLE_RATE
+from accent.rounding import rounded
 from shards.corpora.corpus import Utterance
 from shards.corpora.names import escaped
 from shards.shard_set.manifest import Refused
@@ -137,8 +138,8 @@ def _metadata(utterance: Utterance, root: Path, speech: Speech, features: Featur
         "prompt": utterance.prompt,
         "text": utterance.text,
         "duration": speech.n_frames / FRAMES_PER_SECOND,
-        "utterance": features.utterance,
-        "preprocessing": speech.preprocessing,
+        "utterance": rounded(features.utterance),
+        "preprocessing": rounded(speech.preprocessing),
         "kept_region": [
             speech.first_frame / FRAMES_PER_SECOND,
             (speech.first_frame + speech.n_frames) / FRAMES_PER_SECOND,

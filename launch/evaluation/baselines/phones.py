@@ -89,7 +89,7 @@ def phones_of_files(folder: Path) -> PhonesOfFold:
         path = folder / f"fold{fold}.npz"
         if not path.is_file():
             raise AccentError(f"{path}: no decoded phones of fold {fold}; decode it, or leave this baseline out")
-        with np.load(path) as archive:
+        with np.load(path, allow_pickle=False) as archive:
             key, offset, phone, tested = (archive[name] for name in ("key", "offset", "phone", "is_test"))
         row = {name: number for number, name in enumerate(key.tolist())}
         _check_fold(path, utterances, split, row, tested)

@@ -77,7 +77,7 @@ def egemaps(sound: Path, cache: Path) -> VectorsOfUtterances:
 
     def vectors(utterances: Utterances) -> np.ndarray:
         if cache.is_file():
-            with np.load(cache) as archive:
+            with np.load(cache, allow_pickle=False) as archive:
                 if archive["key"].tolist() == utterances.key_N.tolist():
                     return archive["functionals"]
         import opensmile

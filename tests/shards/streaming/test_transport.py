@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from accent.errors import AccentError
+from shards.open import open_shards
 from shards.shard_set.manifest import ShardSet
 from shards.streaming import transport
 from shards.streaming.remote_shard_set import RemoteShardSet, stream_shard
@@ -42,6 +43,17 @@ def test_a_good_set_is_read_through_two_shells(local: ShardSet, tmp_path: Path) 
     through_ssh.write_text('shift\nsh -c "$*"\n')
     remote = RemoteShardSet.open(f"pipe:sh {through_ssh} host cat {local.root}/{{}}")
     assert [one.damage for one in stream_shard(remote, 0)] == [None] * 12
+
+
+def test_that_a_shell_runs_a_command_is_told_before_it_runs(
+    local: ShardSet, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(AccentError):
+        open_shards("pipe:exit 3; {}")
+    assert caplog.messages[0].startswith("pipe:exit 3; {}: a shell on this machine runs this command")
+    caplog.clear()
+    assert len(open_shards(server.address).shard_set) == len(open_shards(str(local.root)).shard_set)
+    assert caplog.messages == []
 
 
 def test_a_file_that_is_refused_for_good_is_asked_for_once(server: Server) -> None:
