@@ -48,6 +48,25 @@ def test_column_moments_are_numpys_over_the_defined_values(n_frames: int, undefi
         assert squares_D[column] == pytest.approx(defined.var() * len(defined) if len(defined) else 0.0, rel=1e-10)
 
 
+@pytest.mark.parametrize("n_columns", [1, 7, 143])
+def test_column_moments_are_those_of_sums_from_first_to_last_bit_for_bit(n_columns: int) -> None:
+    # One order and no fused product: the same on every processor, however wide its registers.
+    generator = np.random.default_rng(5)
+    values_TD = generator.normal(generator.normal(0, 100, n_columns), 3.0, (333, n_columns)).astype(np.float16)
+    values_TD = values_TD.astype(np.float64)
+    values_TD[generator.random(values_TD.shape) < 0.3] = np.nan
+    total_D, squares_D = np.zeros(n_columns), np.zeros(n_columns)
+    for frame_D in values_TD:
+        total_D += np.where(np.isnan(frame_D), 0.0, frame_D)
+    expected_D = total_D / (~np.isnan(values_TD)).sum(0)
+    for frame_D in values_TD:
+        distance_D = np.where(np.isnan(frame_D), 0.0, frame_D - expected_D)
+        squares_D += distance_D * distance_D
+    _, mean_D, found_D = column_moments(values_TD)
+    assert mean_D.tobytes() == expected_D.tobytes()
+    assert found_D.tobytes() == squares_D.tobytes()
+
+
 def test_a_far_mean_costs_no_digits_of_the_variance() -> None:
     values_TD = 1e6 + np.random.default_rng(1).normal(0, 1e-3, (1000, 1))
     squares = column_moments(values_TD)[2][0]
