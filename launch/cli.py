@@ -10,6 +10,7 @@ import traceback
 from accent.errors import AccentError
 from launch.commands.app import app
 from launch.missing_extra import how_to_install
+from launch.terminal import complain, show_controls_in_logs
 
 INTERRUPTED = 130
 
@@ -22,18 +23,19 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a name shows its escapes.
         sys.stdout.reconfigure(errors="backslashreplace")
+    show_controls_in_logs()
     try:
         app(words, prog_name="accent")
     except AccentError as error:
         if len(words) < len(sys.argv) - 1:
             traceback.print_exc()
-        print(f"accent: {error}", file=sys.stderr)
+        complain(f"accent: {error}")
         sys.exit(2)
     except ModuleNotFoundError as error:
         line = how_to_install(error)
         if line is None:
             raise
-        print(f"accent: {line}", file=sys.stderr)
+        complain(f"accent: {line}")
         sys.exit(2)
     except SystemExit as leaving:
         if leaving.code == INTERRUPTED:

@@ -4,10 +4,12 @@ Cost: none.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from accent.shown import shown
+from launch.terminal import complain
 
 
 @dataclass
@@ -26,14 +28,14 @@ class Answers:
             values: for programs.
         """
         self.answered += 1
-        print(json.dumps(values, ensure_ascii=False, allow_nan=False) if self.as_json else text, flush=True)
+        print(shown(json.dumps(values, ensure_ascii=False, allow_nan=False) if self.as_json else text), flush=True)
 
     def refuse(self, name: str, reason: str) -> None:
         """Name what cannot be used: on stderr, and for programs among the answers."""
         self.refused += 1
-        print(f"refused: {name}: {reason}", file=sys.stderr, flush=True)
+        complain(f"refused: {name}: {reason}")
         if self.as_json:
-            print(json.dumps({"input": name, "error": reason}, ensure_ascii=False), flush=True)
+            print(shown(json.dumps({"input": name, "error": reason}, ensure_ascii=False)), flush=True)
 
     @property
     def status(self) -> int:

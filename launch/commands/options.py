@@ -12,6 +12,6 @@ Overrides = Annotated[
 
 def show(*renderables: object) -> None:
     """Print tables and text to the terminal."""
-    from rich.console import Console
+    from launch.terminal import TerminalConsole
 
-    Console().print(*renderables)
+    TerminalConsole().print(*renderables)

@@ -24,6 +24,7 @@ from launch.extraction.sound_features import features_of_files
 from launch.extraction.sound_files import list_sound_files
 from launch.extraction.speaker_statistics import voices_for
 from launch.extraction.terminal import track_on_terminal
+from launch.terminal import TerminalConsole
 from shards.corpora.names import escaped, is_utf8
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.files import MANIFEST_NAME
@@ -82,7 +83,7 @@ def embed_input(
             the model's, or an output that cannot be written.
     """
     device = usable_device(device)
-    console = console if console is not None else Console()
+    console = console if console is not None else TerminalConsole()
     _check_output(output)
     embedder = AccentEmbedder.load(run, device)
     if (source / MANIFEST_NAME).is_file():

@@ -6,6 +6,8 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+from accent.shown import shown
+
 _NARROW: dict[str, Any] = {"box": box.SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False}
 """Both tables fit a terminal of 80 columns."""
 
@@ -74,7 +76,7 @@ def groups_table(report: Mapping[str, Any]) -> Table:
     for section in ("by_sex", "by_duration"):
         for group, found in report[section].items():
             accuracies = [_number(figures["accuracy"]["value"]) for figures in found["classification"].values()]
-            table.add_row(group, str(found["speakers"]), str(found["recordings"]), *accuracies)
+            table.add_row(shown(group), str(found["speakers"]), str(found["recordings"]), *accuracies)
         table.add_section()
     return table
 

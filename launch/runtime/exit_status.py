@@ -18,6 +18,7 @@ from accent.errors import AccentError
 from launch.runtime.agreement import AllRanksError
 from launch.runtime.missing_ranks import missing_processes
 from launch.runtime.signals import TEMPORARY_FAILURE, Interrupted
+from launch.terminal import complain
 
 LOST = 1
 """Status of a process whose collective failed because another is gone."""
@@ -82,7 +83,7 @@ class ExitStatus:
         if self.debug and error is not None:
             traceback.print_exception(error)
         if speaks:
-            print(f"accent: {line}", file=sys.stderr, flush=True)
+            complain(f"accent: {line}")
 
 
 def leave(status: int) -> NoReturn:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from accent.errors import AccentError
 from launch.run_config import MonitorConfig
+from launch.terminal import TerminalConsole
 from launch.training.step_timer import StepTimer
 
 
@@ -71,7 +71,7 @@ class Monitor:
                 self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
             except OSError as error:
                 raise AccentError(f"{folder}: cannot be written ({error}); give another folder: run=...") from error
-        self._console = Console(highlight=False, soft_wrap=True)
+        self._console = TerminalConsole(highlight=False, soft_wrap=True)
         self._bar = self._start_bar(first_step) if speaks and self._console.is_terminal else None
         self._begin_interval()
         self._since = time.perf_counter()

@@ -17,6 +17,7 @@ from accent.features.mel import mel_edges
 from accent.features.schema import COLUMNS, FAMILIES, N_MELS, Family, family_slices
 from accent.files import sha256_of
 from accent.grid import FRAMES_PER_SECOND
+from accent.shown import shown
 from shards.shard_set.files import STATISTICS_NAME
 from shards.shard_set.index import INDEX_NAME
 from shards.shard_set.manifest import Refused, ShardSet
@@ -179,7 +180,7 @@ def _source_table(facts: dict[str, Any]) -> Table:
         counts = facts["sources"].get(accent, {})
         end = facts["band_ends_hz"].get(accent)
         files = ", ".join(f"{source} ({count})" for source, count in counts.items())
-        table.add_row(Text(accent), Text(files or "not recorded"), "-" if end is None else f"{end} Hz")
+        table.add_row(Text(shown(accent)), Text(shown(files) or "not recorded"), "-" if end is None else f"{end} Hz")
     return table
 
 
@@ -192,7 +193,7 @@ def refused_table(refused: Sequence[Refused], most: int = 20) -> Table:
     table.add_column("reason", overflow="fold")
     for one in refused[:most]:
         # As text: square brackets in a file name are not markup.
-        table.add_row(Text(one.path), Text(one.reason))
+        table.add_row(Text(shown(one.path)), Text(shown(one.reason)))
     return table
 
 
@@ -241,7 +242,7 @@ def _speaker_table(facts: dict[str, Any]) -> Table:
         )
         counts = [str(values["speakers"]), str(values["samples"]), _duration(values["hours"])]
         # As text: square brackets in a name are not markup.
-        table.add_row(Text(accent), *counts, Text(who))
+        table.add_row(Text(shown(accent)), *counts, Text(shown(who)))
     return table
 
 

@@ -20,9 +20,8 @@ def calibrate(
 
     Example: accent calibrate runs/l2arctic
     """
-    from rich.console import Console
-
     from launch.applications.calibrate import calibrate_run
     from launch.reporting.calibration_table import calibration_table
+    from launch.terminal import TerminalConsole
 
-    Console().print(*calibration_table(calibrate_run(run, shards, device)))
+    TerminalConsole().print(*calibration_table(calibrate_run(run, shards, device)))

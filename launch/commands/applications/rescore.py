@@ -27,15 +27,14 @@ def rescore(
 
     Example: accent rescore test.npz trials.txt cohort.npz -o scores.npz
     """
-    from rich.console import Console
-
     from launch.applications.speaker_embeddings import read_speaker_embeddings
     from launch.applications.speaker_verification import figures, read_trials, score_trials, write_scores
     from launch.reporting.speaker_table import speaker_table
+    from launch.terminal import TerminalConsole
 
     tested = read_speaker_embeddings(embeddings, labels)
     pairs = read_trials(trials, tested)
     scores = score_trials(tested, pairs, read_speaker_embeddings(cohort, labels), top)
     if output is not None:
         write_scores(output, scores, pairs, tested)
-    Console().print(speaker_table(figures(scores, pairs.target_n, target_prior)))
+    TerminalConsole().print(speaker_table(figures(scores, pairs.target_n, target_prior)))

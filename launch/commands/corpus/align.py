@@ -27,16 +27,15 @@ def align(
     `accent featurize CORPUS SHARDS corpus.alignments=OUT` uses them.
     TextGrids that the corpus has are used as they are.
     """
-    from rich.console import Console
-
     from accent.configuration import load
+    from launch.terminal import TerminalConsole
     from shards.alignment.align_corpus import AlignConfig, align_corpus
     from shards.shard_set.summary import refused_table
 
     settings = load(AlignConfig, None, overrides or [])
     result = align_corpus(corpus, out, settings, dictionary=dictionary, workers=workers)
     if result.refused:
-        Console(stderr=True).print(refused_table(result.refused))
+        TerminalConsole(stderr=True).print(refused_table(result.refused))
     if result.unknown_words:
         words = ", ".join(f"{word} ({count})" for word, count in result.unknown_words.items())
         print(f"words that no dictionary has (utterances): {words}; list them in a file and give it with --dictionary")

@@ -33,10 +33,9 @@ def featurize(
 
     With --part, several machines fill one folder that all of them see; then `accent shards merge SHARDS`.
     """
-    from rich.console import Console
-
     from accent.configuration import load
     from launch.run_config import find_config
+    from launch.terminal import TerminalConsole
     from shards.shard_set.files import MANIFEST_NAME
     from shards.shard_set.summary import describe, refused_table
     from shards.writing.processor import FeatureProcessor, FeaturizeConfig, Partition
@@ -52,7 +51,7 @@ def featurize(
     if share is None:
         shard_set = processor.process_dataset()
         if shard_set.manifest.refused:
-            Console(stderr=True).print(refused_table(shard_set.manifest.refused))
+            TerminalConsole(stderr=True).print(refused_table(shard_set.manifest.refused))
         show(describe(shard_set, brief=True))
         return
     missing = processor.process_part(share)

@@ -44,15 +44,14 @@ def baselines(
 
     Rerun the same command to resume: finished folds are kept.
     """
-    from rich.console import Console
-
     from accent.files import write_text
     from launch.evaluation.baselines.run import run_baselines
     from launch.evaluation.folds import FoldConfig
     from launch.reporting.fold_tables import fold_tables, markdown
+    from launch.terminal import TerminalConsole
 
     protocol = FoldConfig(folds, fold_seed, validation_speakers, held_out_prompts, training_speakers)
     report = run_baselines(shards, output, protocol, parse_seeds(seeds), sound, phones, only or ())
-    Console().print(*fold_tables(report))
+    TerminalConsole().print(*fold_tables(report))
     write_text(output / "baselines.md", markdown(report))
     print(f"figures are in {output / 'baselines.json'}")

@@ -64,13 +64,12 @@ def crossval(
     Each fold and seed is a separate run, tested on speakers it never saw.  The folds replace the configuration's split.
     Rerun the same command to resume: finished runs are skipped.
     """
-    from rich.console import Console
-
     from launch.evaluation.crossval import merge_runs, plan_crossval, run_all
     from launch.evaluation.folds import FoldConfig
     from launch.reporting.fold_tables import fold_tables
     from launch.slurm import render_array
     from launch.slurm import submit as submit_script
+    from launch.terminal import TerminalConsole
 
     out = output if output is not None else Path("runs") / f"crossval-{Path(config).stem}"
     protocol = FoldConfig(folds, fold_seed, validation_speakers, held_out_prompts, training_speakers)
@@ -82,5 +81,5 @@ def crossval(
         return
     run_all(runs, out, jobs)
     report = merge_runs(runs, out, protocol, beside, title=f"encoder ({Path(config).stem})")
-    Console().print(*fold_tables(report))
+    TerminalConsole().print(*fold_tables(report))
     print(f"figures are in {out / 'crossval.json'}")
