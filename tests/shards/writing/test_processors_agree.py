@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.support.vowel_corpus import make_vowel_corpus
+from tests.support.sound.vowel_corpus import make_vowel_corpus
 
 FEATURIZE = """
 import sys

@@ -16,8 +16,8 @@ from launch.runtime.start import start_runtime
 from launch.training.engines.known_pickles import load_known, refuse_unknown
 from launch.training.engines.zero import ZeroEngine
 from launch.training.saved_state import file_digests
-from tests.support.ranks import Ranks
-from tests.support.small_runs import small_config
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import small_config
 
 GOOD = {"step": 3, "names": ["a"], "state": OrderedDict(x=torch.arange(4.0)), "shape": torch.Size([2, 2])}
 
