@@ -31,7 +31,7 @@ from launch.training.checkpoint import Checkpoints, Progress
 from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
-from launch.training.monitor import Monitor, StepReport
+from launch.training.monitoring.monitor import Monitor, StepReport
 from launch.training.optimizer import learning_rate
 from launch.training.tasks.task import Position, Task
 from launch.training.validation import StoppedWhileValidating
