@@ -63,5 +63,5 @@ def write_gradient_histograms(
             limits = torch.linspace(low, high, BINS + 1, dtype=torch.float64)[1:].tolist()
             counts = torch.histc(values, BINS, low, high).tolist()
         writer.add_histogram_raw(
-            f"gradients/{block}", low, high, len(values), total, squares, limits, counts, global_step=step
+            f"parameter_gradients/{block}", low, high, len(values), total, squares, limits, counts, global_step=step
         )

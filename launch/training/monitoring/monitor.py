@@ -216,10 +216,7 @@ class Monitor:
         if writer is not None:
             # What a resumed run may change is no hyperparameter: it does not decide what is learned.
             fixed = flat_settings({key: value for key, value in settings.items() if not is_resumable(key)})
-            curves = [training_curve("total")]
-            if watched.selection is not None:
-                curves = ["accuracy/validation_best", validation_curve(watched.selection), *curves]
-            write_hyperparameters(writer, fixed, curves)
+            write_hyperparameters(writer, fixed)
             write_texts(writer, watched.configuration, watched.start, watched.first_step)
         if config.profile is not None:
             self._profiler = Profiler(config.profile, run)

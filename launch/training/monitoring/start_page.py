@@ -1,7 +1,7 @@
-"""What TensorBoard says of a run besides its curves: hyperparameters, configuration, environment, start line.
+"""What TensorBoard says of a run besides its curves: hyperparameters, configuration, start line.
 
-The hyperparameters are attached to the run itself, so that its page HPARAMS shows the newest value of the curves named
-here: at the end, the final metrics.  Cost: a few kB a start.
+The hyperparameters are attached to the run itself, so that the page HPARAMS shows the newest value of its curves: at
+the end, the final metrics.  Of several runs it shows first what differs among them.  Cost: a few kB a start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,17 +27,16 @@ def flat_settings(values: Mapping[str, Any]) -> dict[str, str | float | bool]:
     return {key: _setting(value) for key, value in values.items()}
 
 
-def write_hyperparameters(writer: SummaryWriter, settings: Mapping[str, Any], curves: Sequence[str]) -> None:
+def write_hyperparameters(writer: SummaryWriter, settings: Mapping[str, Any]) -> None:
     """Attach hyperparameters to the run; TensorBoard keeps the first it meets, so a resumed run may write them again.
 
     Args:
         writer: TensorBoard's.
         settings: of `flat_settings`.
-        curves: whose newest values stand beside them.
     """
-    experiment, session, _ = hparams(dict(settings), dict.fromkeys(curves, 0.0))
-    for summary in (experiment, session):
-        writer._get_file_writer().add_summary(summary)
+    # Without torch's summary of the experiment, which would be that of one run only: TensorBoard makes its own of all.
+    _, session, _ = hparams(dict(settings), {})
+    writer._get_file_writer().add_summary(session)
 
 
 def write_end(writer: SummaryWriter) -> None:

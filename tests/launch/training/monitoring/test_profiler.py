@@ -10,7 +10,7 @@ from accent.errors import AccentError
 from launch import train_accent_encoder
 from launch.run_config import MonitorConfig, RunConfig, TrainingConfig
 from launch.training.run import train_run
-from tests.support.small_runs import small_config, small_loaders
+from tests.support.training.small_runs import small_config, small_loaders
 
 
 def test_the_trace_has_the_parts_of_every_step_asked_for(shards, tmp_path, capsys):

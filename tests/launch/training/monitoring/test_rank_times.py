@@ -8,8 +8,8 @@ import torch
 from launch.run_config import write_config
 from launch.training.monitoring.rank_times import Spent, spent_curves
 from shards.loading.loader import TrainingLoader
-from tests.support.ranks import Ranks
-from tests.support.small_runs import small_config
+from tests.support.training.ranks import Ranks
+from tests.support.training.small_runs import small_config
 
 
 def spent(seconds_RP):

@@ -1,6 +1,8 @@
 """wandb (offline) and mlflow (in files) hold what TensorBoard holds, after a crash and a resume too."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -8,8 +10,20 @@ import pytest
 from accent.errors import AccentError
 from launch.training.monitoring.trackers import Trackers
 from launch.training.run import train_run
-from tests.support.small_runs import at_step, small_config
-from tests.support.wandb_file import scalars
+from tests.conftest import REPOSITORY
+from tests.support.training.small_runs import at_step, small_config
+from tests.support.training.wandb_file import scalars
+
+WITHOUT_ACCOUNT = """
+import sys
+from pathlib import Path
+from accent.errors import AccentError
+from launch.training.monitoring.trackers import Trackers
+try:
+    Trackers(["wandb"], Path(sys.argv[1]), 0, {}, print)
+except AccentError as error:
+    print(error)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -99,16 +113,17 @@ def test_a_missing_package_is_one_line(tmp_path, monkeypatch, name):
         Trackers([name], tmp_path, 0, {}, print)
 
 
-def test_wandb_without_an_account_is_one_line(tmp_path, monkeypatch):
+def test_wandb_without_an_account_is_one_line(tmp_path):
     pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("WANDB_API_KEY", "NETRC"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(
-        AccentError, match=r"wandb does not start .*; log in \(wandb login\), or set WANDB_MODE=offline"
-    ):
-        Trackers(["wandb"], tmp_path, 0, {}, print)
+    # In a process of its own: wandb reads its environment once.
+    kept = {name: value for name, value in os.environ.items() if name not in ("WANDB_API_KEY", "WANDB_MODE", "NETRC")}
+    environment = {**kept, "HOME": str(tmp_path), "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", WITHOUT_ACCOUNT, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    line = done.stdout.splitlines()[-1]
+    assert line.startswith("monitor.trackers: wandb does not start (")
+    assert line.endswith("; log in (wandb login), or set WANDB_MODE=offline")
 
 
 def test_a_service_that_fails_within_a_run_is_told_once_and_the_others_go_on(tmp_path, monkeypatch, read_curves):
