@@ -4,6 +4,7 @@
 holds every value, so that the folder alone says how the model was made.  Cost: milliseconds.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,9 @@ PACKAGED = Path(__file__).resolve().parents[1] / "configs"
 
 PHONES_FOLDER = "phones"
 """Folder in a run's, of the run that trains its phone heads."""
+
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+"""Where the numbers of a run can go."""
 
 RESUMABLE = {"resumable": True}
 """Metadata of a field that a resumed run may change; set on a section, it holds for every key in it.  The mark is the
@@ -96,15 +100,47 @@ class MonitorConfig:
     """What is shown while a run is at work."""
 
     every_steps: int = 10
-    """Steps between points of the TensorBoard curves; a point is the mean over these steps."""
+    """Steps between points of the curves; a point is the mean over these steps."""
     line_seconds: float = 15.0
     """Seconds between lines of progress where there is no terminal to draw a bar on."""
+    trackers: tuple[str, ...] = ("tensorboard",)
+    """Where numbers go: tensorboard, wandb, mlflow, all of them through Accelerate; an empty list: nowhere."""
+    gradients_every_steps: int = 100
+    """Steps between histograms of the gradients, for TensorBoard; 0 makes none."""
+    pictures: bool = True
+    """Whether each validation gives TensorBoard its confusion matrix, a map, lengths of embeddings, and the projector
+    its embeddings; needs tensorboard among the trackers."""
+    profile: str | None = None
+    """Steps that torch.profiler records into the folder `profile` of the run: 20..30; null records none."""
 
     def __post_init__(self) -> None:
         if self.every_steps < 1:
             raise ValueError(f"every_steps: {self.every_steps} is below 1")
+        if self.gradients_every_steps < 0:
+            raise ValueError(f"gradients_every_steps: {self.gradients_every_steps} is below 0")
         if not self.line_seconds > 0:
             raise ValueError(f"line_seconds: {self.line_seconds} is not above 0")
+        for name in self.trackers:
+            if name not in TRACKERS:
+                raise ValueError(f"trackers: '{name}' is not one of {', '.join(TRACKERS)}")
+        if self.profile is not None:
+            profiled_steps(self.profile)
+
+
+def profiled_steps(text: str) -> tuple[int, int]:
+    """Return the first and the last step of what `monitor.profile` says.
+
+    >>> profiled_steps("20..30")
+    (20, 30)
+
+    Raises:
+        ValueError: it says something else.
+    """
+    found = re.fullmatch(r"(\d+)\.\.(\d+)", text.strip())
+    first, last = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise ValueError(f"profile: '{text}' is not a first and a last step, as in 20..30")
+    return first, last
 
 
 @dataclass(frozen=True)

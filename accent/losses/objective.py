@@ -85,7 +85,8 @@ class AccentObjective(nn.Module):
         Returns:
             The scalar to call `backward` on, whose mean over ranks is the loss of the global batch; and by name, the
             same on every rank and without gradient: `total`, `contrastive`, `triplet`, `reconstruction`,
-            `cross_entropy` (unweighted means over the global batch), `triplet_active` (share of the triplets with a
+            `cross_entropy` (unweighted means over the global batch), `accuracy` (share of the rows whose accent the
+            head tells right), `triplet_active` (share of the triplets with a
             loss), `embedding_spread` (0 if all embeddings of the global batch coincide, near 1 if they point
             everywhere) and `temperature`; with a speaker head `adversary`, which counts fully in `total` because its
             weight acts only on the reversed gradient, and `speaker_accuracy`, the share of its rows that it tells
@@ -107,7 +108,8 @@ class AccentObjective(nn.Module):
             "reconstruction": RowLoss(rows.reconstruction_sum_F, rows.reconstruction_count_F),
             "cross_entropy": self._head_loss(rows.accent_logits_BA, accent_B, row_valid_B),
         }
-        tallies = {"active": active}
+        told_B = rows.accent_logits_BA.detach().argmax(dim=1)
+        tallies = {"active": active, "told": ((told_B == accent_B) & row_valid_B).sum()}
         if self.adversary is not None:
             adversary = self.adversary(rows.embedding_BE, speaker_B, row_valid_B)
             losses["adversary"], tallies["right"] = adversary.loss, adversary.right
@@ -116,6 +118,7 @@ class AccentObjective(nn.Module):
         total = torch.stack([weights[name] * loss for name, loss in scaled.items()]).sum()
         report = {name: means[name] for name in losses}
         report["total"] = torch.stack([weights[name] * loss for name, loss in report.items()]).sum()
+        report["accuracy"] = counts["told"] / counts["cross_entropy"].clamp(min=1)
         report["triplet_active"] = counts["active"] / counts["triplet"].clamp(min=1)
         if self.adversary is not None:
             report["speaker_accuracy"] = counts["right"] / counts["adversary"].clamp(min=1)

@@ -93,7 +93,7 @@ def draw_confusion(path: Path, report: Mapping[str, Any], accents: Sequence[str]
     grid = figure.subplots(-(-len(confusion) // 2), 2, squeeze=False).ravel()
     for axes, (classifier, counts) in zip(grid, confusion.items(), strict=False):
         accuracy = report["classification"][classifier]["accuracy"]
-        _draw_matrix(axes, np.array(counts), accents)
+        draw_matrix(axes, np.array(counts), accents)
         axes.set_title(f"{TITLES[classifier]}: accuracy {accuracy['value']:.2f}, chance {accuracy['chance']:.2f}")
     for axes in grid[len(confusion) :]:
         axes.set_axis_off()
@@ -161,8 +161,8 @@ def _two_dimensions(embeddings_NE: np.ndarray, seed: int) -> np.ndarray:
     return TSNE(metric="cosine", init="random", perplexity=perplexity, random_state=seed).fit_transform(embeddings)
 
 
-def _look(number: int) -> tuple[str, str]:
-    """Colour and marker of the n-th name; after eight, the same colours come back with other markers."""
+def look(number: int) -> tuple[str, str]:
+    """Return colour and marker of the n-th name; after eight, the same colours come back with other markers."""
     turn = number // len(PALETTE)
     return PALETTE[number % len(PALETTE)], MARKERS[(number + turn) % len(MARKERS)]
 
@@ -172,7 +172,7 @@ def _scatter_accents(
 ) -> None:
     entries = []
     for number, name in enumerate(accents):
-        colour, marker = _look(number)
+        colour, marker = look(number)
         for unseen in (False, True):
             rows = (accent_N == number) & (unseen_N == unseen)
             _points(axes, point_N2[rows], colour, marker, unseen)
@@ -194,7 +194,7 @@ def _scatter_speakers(
     entries = []
     names = sorted(set(speaker_N[unseen_N]), key=lambda name: (int(accent_N[speaker_N == name][0]), name))
     for number, name in enumerate(names):
-        colour, marker = _look(number)
+        colour, marker = look(number)
         rows = unseen_N & (speaker_N == name)
         _points(axes, point_N2[rows], colour, marker, unseen=True)
         entries.append(_entry(f"{name} ({accents[int(accent_N[rows][0])]}, {rows.sum()})", colour, marker))
@@ -229,7 +229,8 @@ def _legend(axes: Axes, entries: Sequence[Line2D]) -> None:
     )
 
 
-def _draw_matrix(axes: Axes, counts_AA: np.ndarray, accents: Sequence[str]) -> None:
+def draw_matrix(axes: Axes, counts_AA: np.ndarray, accents: Sequence[str]) -> None:
+    """Draw counts by true accent (rows) and accent told, shaded by the row's share."""
     of_accent_A1 = counts_AA.sum(1, keepdims=True)
     share_AA = counts_AA / np.maximum(of_accent_A1, 1)
     axes.imshow(share_AA, cmap="Blues", vmin=0, vmax=1)

@@ -37,6 +37,11 @@ def resumable_keys(kind: type = RunConfig, path: str = "") -> tuple[str, ...]:
     return tuple(found)
 
 
+def is_resumable(key: str) -> bool:
+    """Tell whether a resumed run may change a key, dots for sections."""
+    return any(key == one or (one.endswith(".") and key.startswith(one)) for one in resumable_keys())
+
+
 def what_differs(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Name the values that keep a saved run from being resumed under another configuration.
 
@@ -48,9 +53,7 @@ def what_differs(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[st
         Lines `key: saved -> wanted`, without the resumable keys; empty if the run can be resumed.
     """
     before, now = flatten(saved), flatten(wanted)
-    resumable = resumable_keys()
-    sections = tuple(key for key in resumable if key.endswith("."))
-    fixed = [key for key in {**before, **now} if key not in resumable and not key.startswith(sections)]
+    fixed = [key for key in {**before, **now} if not is_resumable(key)]
     return [f"{key}: {before.get(key)} -> {now.get(key)}" for key in fixed if before.get(key) != now.get(key)]
 
 

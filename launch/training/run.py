@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.extraction.speaker_statistics import set_normalisation
 from launch.run_config import PHONES_FOLDER, RunConfig, TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
+from launch.runtime.environment import record_start
 from launch.runtime.signals import Interrupted, mark_preempted
 from launch.runtime.start import describe, start_runtime
 from launch.training.batch_checks import check_batches
@@ -173,6 +175,13 @@ def _fit(
 ) -> TrainingResult:
     task.encoder.train()
     task.module.train()
+    identity = _identity(task.encoder, train_loader, val_loader, training)
+    parameters = sum(parameter.numel() for parameter in task.module.parameters() if parameter.requires_grad)
+    start = [describe(runtime, training, train_loader.global_batch // runtime.world_size, parameters)]
+    start += [*warnings, *task.notes]
+    with raise_on_all_ranks(runtime):
+        if folder is not None and runtime.is_main:
+            record_start(folder, runtime)
     features = train_loader.shard_set.manifest.configuration.get("features", {})
     trainer = Trainer(
         task,
@@ -182,12 +191,12 @@ def _fit(
         runtime,
         folder,
         load(FeatureConfig, features),
-        _identity(task.encoder, train_loader, val_loader, training),
+        identity,
+        {**to_mapping(training), **identity["configuration"]},
+        start,
     )
     if runtime.is_main:
-        parameters = sum(parameter.numel() for parameter in task.module.parameters() if parameter.requires_grad)
-        start = describe(runtime, training, train_loader.global_batch // runtime.world_size, parameters)
-        print(start, *warnings, *task.notes, sep="\n", flush=True)
+        print(*start, sep="\n", flush=True)
     progress = trainer.run(resume)
     task.encoder.eval()
     return TrainingResult(progress.step, progress.best, progress.best_step, tuple(progress.history), folder)
@@ -228,7 +237,7 @@ def train_run(config: RunConfig, runtime: Runtime | None = None) -> TrainingResu
             if runtime.is_main:
                 held.enter_context(one_training(run))
                 resolved = resolve(config, train_loader, runtime)
-                prepare_run_folder(run, resolved, split, shards.shard_set, runtime)
+                prepare_run_folder(run, resolved, split, shards.shard_set)
         if config.model.branch == "phones" and runtime.zero_stage:
             raise AllRanksError(
                 "model.branch=phones has never been trained with ZeRO, and its model is small: use "
@@ -302,7 +311,7 @@ def _identity(
     train_loader: TrainingBatches,
     val_loader: EvaluationBatches | None,
     training: TrainingConfig,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what a checkpoint is compared by; see `launch.training.identity`."""
     own = {field.name for field in dataclasses.fields(TrainingConfig)}
     return {

@@ -2,10 +2,11 @@
 
     config.yaml       every value of the configuration, as resolved: the accents found, the precision that ran
     split.json        which speakers train, validate and test
-    environment.json  what each start ran on
+    environment.json  what each start ran on, see `launch.runtime.environment`
     checkpoints/      the state, see `launch.training.checkpoint`
     model/            the weights of the best validation
-    tensorboard/      the curves
+    tensorboard/      curves and pictures, see `launch.training.monitoring`; wandb/ and mlruns/ where they are asked for
+    profile/          traces, where they are asked for
     .lock             held while a training is at work, and names it
 
 Cost: a few small files a start.
@@ -22,7 +23,6 @@ from accent.files import writable_folder
 from accent.lock import locked
 from launch.run_config import RunConfig, write_config
 from launch.runtime.agreement import Runtime
-from launch.runtime.environment import record_start
 from launch.training.identity import shard_set_fingerprint, what_differs
 from launch.training.saved_state import DamagedCheckpointError, Identity, complete_checkpoints, read_state
 from shards.loading.protocol import TrainingBatches
@@ -67,7 +67,7 @@ def resolve(config: RunConfig, train_loader: TrainingBatches, runtime: Runtime) 
     )
 
 
-def prepare_run_folder(run: Path, config: RunConfig, split: Split, shard_set: ShardSet, runtime: Runtime) -> None:
+def prepare_run_folder(run: Path, config: RunConfig, split: Split, shard_set: ShardSet) -> None:
     """Check that a folder is new or holds the same run, then write what the run is; called by the first process.
 
     Args:
@@ -75,7 +75,6 @@ def prepare_run_folder(run: Path, config: RunConfig, split: Split, shard_set: Sh
         config: the run, resolved; written to `config.yaml`.
         split: its speakers; written to `split.json`.
         shard_set: what it trains on.
-        runtime: the processes; written to `environment.json`.
 
     Raises:
         AccentError: the folder holds another run, or checkpoints that `resume=false` would lose; then nothing in it
@@ -109,7 +108,6 @@ def prepare_run_folder(run: Path, config: RunConfig, split: Split, shard_set: Sh
         split.save(run / "split.json")
     except OSError as error:
         raise AccentError(f"{run}: cannot be written ({error}); give another folder: run=...") from error
-    record_start(run, runtime)
 
 
 def _newest_identity(checkpoints: list[Path]) -> Identity | None:

@@ -5,17 +5,17 @@ numbers are functions of that number, so a run that was stopped anywhere and res
 on the same processes and machine.
 
 A loss or a gradient that is not finite on any process is applied on none.  Then the run stops, and the last checkpoint
-is good; or, with `not_finite=skip`, it continues with the next batch, and the curve `train/skipped_steps` counts.  fp16
-overflows now and then by design: its scale is lowered and the run continues.
+is good; or, with `not_finite=skip`, it continues with the next batch, and the curve `optimizer/skipped_steps` counts.
+fp16 overflows now and then by design: its scale is lowered and the run continues.
 
 Shape legend: F families.
 """
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -31,11 +31,13 @@ from launch.training.checkpoint import Checkpoints
 from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
-from launch.training.monitor import Monitor, StepReport
+from launch.training.fetch import Fetched, fetch
+from launch.training.monitoring.monitor import Monitor, StepReport, Watched
 from launch.training.optimizer import learning_rate
+from launch.training.resume_notes import resume_notes
 from launch.training.saved_state import Progress
 from launch.training.tasks.task import Position, Task
-from launch.training.validation import StoppedWhileValidating
+from launch.training.validation import StoppedWhileValidating, Validation
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 
@@ -57,6 +59,8 @@ class Trainer:
         run: the run's folder; None writes nothing to disk.
         feature_config: how the features were made; stored with the exported model.
         identity: what must be equal for a run to be resumed.
+        configuration: what the trackers are told of how it is trained.
+        start: the lines that this start prints.
     """
 
     def __init__(
@@ -69,13 +73,15 @@ class Trainer:
         run: Path | None,
         feature_config: FeatureConfig,
         identity: dict[str, object],
+        configuration: Mapping[str, Any],
+        start: Sequence[str],
     ) -> None:
         self.task, self.train_loader, self.val_loader = task, train_loader, val_loader
         self.training, self.runtime, self.run_folder = training, runtime, run
-        self.feature_config = feature_config
-        steps_per_epoch = max(1, round(train_loader.steps_per_epoch / training.gradient_accumulation_steps))
-        self.total_steps = training.epochs * steps_per_epoch
-        self.validate_every_steps = training.validate_every_epochs * steps_per_epoch
+        self.feature_config, self.configuration, self.start = feature_config, configuration, start
+        self.steps_per_epoch = max(1, round(train_loader.steps_per_epoch / training.gradient_accumulation_steps))
+        self.total_steps = training.epochs * self.steps_per_epoch
+        self.validate_every_steps = training.validate_every_epochs * self.steps_per_epoch
         self.clock = task.clock
         self.engine: Engine
         if runtime.zero_stage:
@@ -88,7 +94,6 @@ class Trainer:
             None if run is None else Checkpoints(run / "checkpoints", training.checkpoints.keep_last, identity, runtime)
         )
         self._skipped_in_a_row = 0
-        self._resume_notes: list[str] = []
 
     def run(self, resume: bool) -> Progress:
         """Train to the last step.
@@ -103,13 +108,12 @@ class Trainer:
             AccentError: a checkpoint of another run, a loss that is not finite, a disk that refuses.
             Interrupted: a signal came; the state was saved at the end of the step.
         """
-        if resume:
-            self._resume()
+        notes = self._resume() if resume else []
         with raise_on_all_ranks(self.runtime):
             if self.run_folder is not None and self.runtime.is_main:
                 clear_preempted(self.run_folder)
             monitor = self._monitor()
-        for line in self._resume_notes:
+        for line in notes:
             monitor.note(line)
         try:
             with StopRequest() as stop:
@@ -124,33 +128,14 @@ class Trainer:
             monitor.close()
         return self.progress
 
-    def _resume(self) -> None:
+    def _resume(self) -> list[str]:
         resumed = None if self.checkpoints is None else self.checkpoints.resume(self.engine)
-        if resumed is not None:
-            self.progress, notes = resumed
-            self._resume_notes = [*notes, *self._what_has_changed()]
+        if resumed is None:
+            return []
+        self.progress, notes = resumed
+        return [*notes, *resume_notes(self.progress, self.total_steps, self.training, self.runtime)]
 
-    def _what_has_changed(self) -> list[str]:
-        """Say what resuming means where length or precision differ from those of the checkpoint."""
-        done, total, planned = self.progress.step, self.total_steps, self.progress.total_steps or self.total_steps
-        notes = [f"resuming at step {done} of {total}"]
-        if done >= total:
-            more = "raise epochs to train on" if done == total else f"epochs={self.training.epochs} asks for {total}"
-            notes = [f"nothing left to train: {done} steps are done; {more}"]
-        elif total != planned:
-            before, now = (learning_rate(done, steps, self.training.optimizer) for steps in (planned, total))
-            notes.append(
-                f"the run was planned for {planned} steps and now has {total}: the learning rate follows the new plan, "
-                f"{now:.2g} at the next step instead of {before:.2g}"
-            )
-        if self.progress.precision not in ("", self.runtime.precision_name):
-            notes.append(
-                f"warning: precision was {self.progress.precision} and is {self.runtime.precision_name} now; "
-                "the weights will differ from those of an uninterrupted run"
-            )
-        return notes
-
-    def _begin(self, monitor: Monitor, stop: StopRequest) -> tuple[Iterator[Batch], "_Fetched"]:
+    def _begin(self, monitor: Monitor, stop: StopRequest) -> tuple[Iterator[Batch], Fetched]:
         """Do what comes before the first step after a start; return the batches and the first of them."""
         first = self.progress.step
         if first > 0 and self._validation_is_due() and self.progress.validated_step < first:
@@ -160,7 +145,7 @@ class Trainer:
         self.engine.module.train()
         batches_per_step = self.training.gradient_accumulation_steps
         batches = self.train_loader.steps(first * batches_per_step, self.total_steps * batches_per_step)
-        fetched = _fetch(batches)
+        fetched = fetch(batches)
         with raise_on_all_ranks(self.runtime):
             if fetched.fault is not None:
                 raise fetched.fault
@@ -169,7 +154,7 @@ class Trainer:
         self.clock.take()
         return batches, fetched
 
-    def _step(self, fetched: "_Fetched", batches: Iterator[Batch], monitor: Monitor, stop: StopRequest) -> "_Fetched":
+    def _step(self, fetched: Fetched, batches: Iterator[Batch], monitor: Monitor, stop: StopRequest) -> Fetched:
         """Do one optimizer step, its first batch fetched; return the next batch.
 
         Raises:
@@ -178,6 +163,7 @@ class Trainer:
             Interrupted: a signal came to some process.
         """
         runtime, training, step = self.runtime, self.training, self.progress.step
+        monitor.begin_step(step + 1)
         for part in range(training.gradient_accumulation_steps):
             if part:
                 self._stop_within_a_step(fetched.fault, monitor)
@@ -192,12 +178,13 @@ class Trainer:
             monitor.batch(output.losses)
             # Fetched now, while a GPU is still busy, and so that a process that cannot read tells it in this step's
             # agreement instead of leaving the others waiting in the next step.
-            fetched = _fetch(batches)
+            fetched = fetch(batches)
             self.clock.add("data_wait", fetched.waited_seconds)
         agreed = self._agree(output.loss, stop, fetched.fault is not None)
         stops_at_not_finite = training.not_finite == "stop" and not self.engine.loss_scale.dynamic
         if agreed.bad_loss and stops_at_not_finite:
             raise self._not_finite(step, "the loss")
+        monitor.gradients(step + 1, self.engine.module, self.engine.gradients())
         lr = learning_rate(step, self.total_steps, training.optimizer)
         scale = self.engine.loss_scale.value
         result = self.engine.step(lr)
@@ -271,25 +258,27 @@ class Trainer:
     def _validate(self, monitor: Monitor, stop: StopRequest) -> None:
         began = time.perf_counter()
         progress = self.progress
-        best, metrics = True, dict[str, float]()
+        best, validation = True, Validation({})
         if self.val_loader is not None:
             try:
-                metrics = self.task.validate(self.val_loader, self.runtime, lambda: stop.number)
+                validation = self.task.validate(self.val_loader, self.runtime, lambda: stop.number)
             except StoppedWhileValidating as stopped:
                 # A scheduler kills half a minute after its signal; the next start makes up for this validation.
                 self._leave(stopped.number, monitor)
             # Of equal ones the later is kept: it has trained longer.
-            chosen_by = metrics[self.task.selection]
+            chosen_by = validation.metrics[self.task.selection]
             best = progress.best is None or chosen_by >= progress.best
             if best:
                 progress.best, progress.best_step = chosen_by, progress.step
-            progress.history.append({"step": float(progress.step), **metrics})
+            progress.history.append({"step": float(progress.step), **validation.metrics})
         progress.validated_step = progress.step
         if best or self.training.checkpoints.export == "last":
             self._export()
-        if metrics:
-            monitor.validation(progress.step, metrics, best, time.perf_counter() - began)
-            if metrics.get("spread", 1.0) < COLLAPSED:
+        if self.val_loader is not None and progress.best is not None:
+            with raise_on_all_ranks(self.runtime):
+                seconds = time.perf_counter() - began
+                monitor.validation(progress.step, validation, progress.best, seconds, self.val_loader.shard_set)
+            if validation.metrics.get("spread", 1.0) < COLLAPSED:
                 monitor.note("warning: the embeddings have collapsed into one point; try a lower optimizer.lr")
 
     def _export(self) -> None:
@@ -329,23 +318,17 @@ class Trainer:
         raise Interrupted(signal_number, f"stopped by {name} after step {self.progress.step}: {kept}")
 
     def _monitor(self) -> Monitor:
-        return Monitor(
-            None if self.run_folder is None else self.run_folder / "tensorboard",
-            self.training.monitor,
+        watched = Watched(
             self.task.fusion_names,
             self.progress.step,
             self.total_steps,
+            self.steps_per_epoch,
             self.train_loader.global_batch * self.training.gradient_accumulation_steps,
-            self.runtime.is_main,
+            None if self.val_loader is None else self.task.selection,
+            self.configuration,
+            self.start,
         )
-
-
-class _Fetched(NamedTuple):
-    """A batch, or why there is none."""
-
-    batch: Batch | None
-    waited_seconds: float
-    fault: AccentError | None
+        return Monitor(self.run_folder, self.training.monitor, watched, self.runtime)
 
 
 class _Agreed(NamedTuple):
@@ -357,12 +340,3 @@ class _Agreed(NamedTuple):
     """A signal that some process has received, or 0."""
     fault: bool
     """Some process cannot read its next batch, or could not write a checkpoint."""
-
-
-def _fetch(batches: Iterator[Batch]) -> _Fetched:
-    began = time.perf_counter()
-    try:
-        batch, fault = next(batches, None), None
-    except AccentError as error:
-        batch, fault = None, error
-    return _Fetched(batch, time.perf_counter() - began, fault)

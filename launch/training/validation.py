@@ -8,15 +8,19 @@ Shape legend: N validation utterances, B rows of a batch, E embedding, A accents
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
 
 from accent.errors import AccentError
 from accent.metrics import map_at_r
 from accent.metrics.classification import confusion_by_speaker, scores_of_confusion
 from accent.model.build import AccentEncoder
+from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.extraction.extract import Extraction, encode
 from launch.extraction.speaker_statistics import voices_for
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
@@ -25,6 +29,28 @@ from shards.loading.protocol import EvaluationBatches
 
 SELECTION = "balanced_accuracy"
 """The metric that chooses the best model; higher is better."""
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationUtterances:
+    """What the encoder makes of each validation utterance."""
+
+    extraction: Extraction
+    length_N: np.ndarray
+    """Euclidean length of each embedding before it is brought to 1."""
+    accents: list[str]
+    """Names of the accent head's labels."""
+    confusion_AA: np.ndarray
+    """Utterances by true accent (rows) and accent told, of those whose accent the head knows."""
+
+
+class Validation(NamedTuple):
+    """What a validation came to."""
+
+    metrics: dict[str, float]
+    """The same on every process."""
+    utterances: ValidationUtterances | None = None
+    """On the first process, where a task embeds utterances; None elsewhere."""
 
 
 class StoppedWhileValidating(Exception):  # noqa: N818 (no error: a wish)
@@ -42,7 +68,7 @@ def validate(
     accents: list[str],
     runtime: Runtime,
     signal_number: Callable[[], int] = lambda: 0,
-) -> dict[str, float]:
+) -> Validation:
     """Return the metrics of an encoder on a loader's speakers; every process calls this and gets the same numbers.
 
     Args:
@@ -61,21 +87,29 @@ def validate(
         AllRanksError: the loader has no utterance, or none of an accent that the head knows.
         StoppedWhileValidating: a signal came.
     """
-    extraction = extract_on_all_ranks(encoder, loader, runtime, signal_number)
+    extraction, length_N = extract_on_all_ranks(encoder, loader, runtime, signal_number)
     if len(extraction.sample_N) == 0:
         raise AllRanksError("no validation utterance: give split.validation a speaker of each accent")
-    found = [measure(extraction, accents, list(loader.accents))] if runtime.is_main else [{}]
+    found, utterances = [dict[str, float]()], None
+    if runtime.is_main:
+        position = {name: number for number, name in enumerate(accents)}
+        label_N = np.array([position.get(name, -1) for name in loader.accents])[extraction.accent_N]
+        found = [measure(extraction, label_N)]
+        utterances = ValidationUtterances(extraction, length_N, accents, confusion(extraction, label_N))
     if runtime.world_size > 1:
         broadcast_object_list(found)
     if SELECTION not in found[0]:
         raise AllRanksError(f"no validation speaker has one of the accents trained on ({', '.join(accents)})")
-    return found[0]
+    return Validation(found[0], utterances)
 
 
 def extract_on_all_ranks(
     encoder: AccentEncoder, loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]
-) -> Extraction:
+) -> tuple[Extraction, np.ndarray]:
     """Embed a loader's utterances on all processes and gather them, in sample order, each exactly once.
+
+    Returns:
+        What the encoder makes of them, and the length of each embedding before it is brought to 1, `[N]`.
 
     Raises:
         AllRanksError: the loader has no batch, or a sample cannot be read.
@@ -84,15 +118,30 @@ def extract_on_all_ranks(
     with raise_on_all_ranks(runtime):
         voices = voices_for(encoder, loader.shard_set, runtime.device)
     batches = agreed_batches(loader, runtime, signal_number)
-    parts = list(encode(encoder, batches, runtime.device, voices, runtime.precision))
+    lengths: list[Tensor] = []
+    hook = _last_map(encoder).register_forward_hook(
+        lambda _module, _given, mapped_BE: lengths.append(mapped_BE.detach().float().norm(dim=1))
+    )
+    try:
+        parts = list(encode(encoder, batches, runtime.device, voices, runtime.precision))
+    finally:
+        hook.remove()
     if not parts:
         raise AllRanksError("no validation utterance: give split.validation a speaker of each accent")
     # Every process has equally many batches and rows, so these tensors are of one shape.
     columns = [runtime.accelerator.gather(torch.cat(column)).cpu().numpy() for column in zip(*parts, strict=True)]
+    length_N = runtime.accelerator.gather(torch.cat(lengths)).cpu().numpy()
+    sample_N = columns[-1]
     extraction = Extraction.in_sample_order(columns)
+    length_N = length_N[np.argsort(sample_N, kind="stable")][np.count_nonzero(sample_N < 0) :]
     if (np.diff(extraction.sample_N) == 0).any():
         raise RuntimeError("the loader yields a validation utterance twice")
-    return extraction
+    return extraction, length_N
+
+
+def _last_map(encoder: AccentEncoder) -> nn.Module:
+    """Return the linear map whose results are brought to unit length."""
+    return encoder.embedding.map if isinstance(encoder, PhoneticEncoder) else encoder.embedding.linear
 
 
 def agreed_batches(loader: EvaluationBatches, runtime: Runtime, signal_number: Callable[[], int]) -> Iterator[Batch]:
@@ -115,26 +164,30 @@ def agreed_batches(loader: EvaluationBatches, runtime: Runtime, signal_number: C
             raise fault
 
 
-def measure(extraction: Extraction, accents: list[str], loader_accents: list[str]) -> dict[str, float]:
+def confusion(extraction: Extraction, label_N: np.ndarray) -> np.ndarray:
+    """Return how often each accent of the head was told for each, `[A, A]`; rows are the true ones.
+
+    Args:
+        extraction: logits of the utterances.
+        label_N: label of each in the accent head; -1 for an accent that it does not know.
+    """
+    known = label_N >= 0
+    told, speaker = extraction.logits_NA[known].argmax(1), extraction.speaker_N[known]
+    return confusion_by_speaker(label_N[known], told, speaker, extraction.logits_NA.shape[1]).sum(0)
+
+
+def measure(extraction: Extraction, label_N: np.ndarray) -> dict[str, float]:
     """Return the metrics of `validate` from embeddings, logits and labels.
 
     Args:
         extraction: embeddings, logits and labels of the utterances.
-        accents: names of the accent head's labels.
-        loader_accents: names that `extraction.accent_N` counts in.
+        label_N: label of each in the accent head; -1 for an accent that it does not know.
     """
-    position = {name: number for number, name in enumerate(accents)}
-    label_N = np.array([position.get(name, -1) for name in loader_accents])[extraction.accent_N]
     known = label_N >= 0
     metrics: dict[str, float] = {}
     if known.any():
-        logits, label, speaker = (
-            extraction.logits_NA[known].astype(np.float64),
-            label_N[known],
-            extraction.speaker_N[known],
-        )
-        counts = confusion_by_speaker(label, logits.argmax(1), speaker, len(accents)).sum(0)
-        scores = scores_of_confusion(counts)
+        logits, label = extraction.logits_NA[known].astype(np.float64), label_N[known]
+        scores = scores_of_confusion(confusion(extraction, label_N))
         metrics.update({name: float(scores[name]) for name in (SELECTION, "accuracy", "macro_f1")})
         logits -= logits.max(1, keepdims=True)
         picked = logits[np.arange(len(label)), label] - np.log(np.exp(logits).sum(1))

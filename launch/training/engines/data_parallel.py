@@ -3,13 +3,13 @@
 Cost: one all-reduce of the gradients a step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
@@ -45,6 +45,12 @@ class DataParallelEngine(Engine):
                 factor = self.loss_scale.factor / self.training.gradient_accumulation_steps
                 (nan_if_not_finite(output.loss) * factor).backward()
         return output
+
+    def gradients(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield every gradient; after the last batch of a step they are the same on every process."""
+        for name, parameter in self.module.named_parameters():
+            if parameter.grad is not None:
+                yield name, parameter.grad / self.loss_scale.factor
 
     def step(self, lr: float) -> StepResult:
         """Unscale, clip, update."""

@@ -10,7 +10,7 @@ not finite on any process is applied on none.  Cost: one all-reduce of the gradi
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -95,6 +95,13 @@ class Engine(ABC):
             What writes this process's part of it into a folder; None if the process has nothing to write.  Among the
             files is always `module.safetensors`, every weight in float32 whatever the engine.  If `in_background`, it
             may be called while training continues; if not, it is a collective as well.
+        """
+
+    @abstractmethod
+    def gradients(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield name and gradient of each parameter, unscaled, as they are before `step`.
+
+        The first process may ask for them alone; an engine that has no whole gradient anywhere yields none.
         """
 
     def whole_weights(self) -> AbstractContextManager[Any]:

@@ -12,7 +12,7 @@ stages 1 and 2 half as many again (counted by `tests.benchmarks.scaling`).
 Source: Rajbhandari et al. 2020, "ZeRO: Memory optimizations toward training trillion parameter models", SC20.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,10 @@ class ZeroEngine(Engine):
         with self.clock.part("backward"):
             self.wrapped.backward(nan_if_not_finite(output.loss))
         return output
+
+    def gradients(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield nothing: the shares would have to be brought together, parameter by parameter, by all processes."""
+        return iter(())
 
     def step(self, lr: float) -> StepResult:
         """Let DeepSpeed clip and update, or leave the step out."""

@@ -26,7 +26,7 @@ from launch.training.step_timer import StepTimer
 from launch.training.tasks.phone_task import local_only
 from launch.training.tasks.phonetic_module import PhoneticTrainingModule
 from launch.training.tasks.task import Task, unchanged
-from launch.training.validation import SELECTION, validate
+from launch.training.validation import SELECTION, Validation, validate
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 
@@ -56,7 +56,7 @@ def accent_task(
     objective = AccentObjective(training.losses, encoder.config.accent_scale, adversary)
     voices = voices_for(encoder, train_loader.shard_set, runtime.device)
 
-    def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> dict[str, float]:
+    def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> Validation:
         return validate(encoder, loader, list(encoder.config.accents), processes, signal_number)
 
     if not isinstance(encoder, PhoneticEncoder):

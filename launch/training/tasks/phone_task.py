@@ -35,7 +35,7 @@ from launch.training.prepare_batch import perturb
 from launch.training.step_timer import StepTimer
 from launch.training.tasks.task import Task
 from launch.training.tasks.transcripts import Transcript, read_transcripts, whole_rows
-from launch.training.validation import agreed_batches
+from launch.training.validation import Validation, agreed_batches
 from shards.loading.batch import Batch
 from shards.loading.loader import TrainingLoader
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
@@ -209,8 +209,8 @@ def phone_task(
         None if transcripts is None else transcripts.by_sample,
     )
 
-    def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> dict[str, float]:
-        return validate_phones(encoder, loader, processes, signal_number)
+    def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> Validation:
+        return Validation(validate_phones(encoder, loader, processes, signal_number))
 
     notes = [] if transcripts is None else [transcripts.note]
     return Task(encoder, module, measure, SELECTION, (), clock, perturb(training, runtime, clock), notes)

@@ -31,7 +31,7 @@ from launch.training.module import TrainingOutput
 from launch.training.prepare_batch import perturb
 from launch.training.step_timer import StepTimer
 from launch.training.tasks.task import Position, Task
-from launch.training.validation import agreed_batches
+from launch.training.validation import Validation, agreed_batches
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 
@@ -115,8 +115,8 @@ def reconstruction_task(
         module.batch_number = position.batch
         return change(batch, position)
 
-    def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> dict[str, float]:
-        return validate_reconstruction(encoder, loader, config, processes, signal_number)
+    def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> Validation:
+        return Validation(validate_reconstruction(encoder, loader, config, processes, signal_number))
 
     return Task(encoder, module, measure, SELECTION, encoder.config.ordered_families, clock, prepare)
 

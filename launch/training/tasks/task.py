@@ -12,11 +12,12 @@ from torch import nn
 from accent.model.build import AccentEncoder
 from launch.runtime.agreement import Runtime
 from launch.training.step_timer import StepTimer
+from launch.training.validation import Validation
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches
 
-Validate = Callable[[EvaluationBatches, Runtime, Callable[[], int]], dict[str, float]]
-"""Loader, processes, and what tells a signal that came -> metrics, the same on every process."""
+Validate = Callable[[EvaluationBatches, Runtime, Callable[[], int]], Validation]
+"""Loader, processes, and what tells a signal that came -> metrics, the same on every process, and what they are of."""
 
 
 class Position(NamedTuple):

@@ -76,7 +76,7 @@ def test_the_total_is_the_weighted_sum_of_the_means() -> None:
     expected = sum(getattr(config, name) * report[name].item() for name in names)
     assert total.item() == pytest.approx(expected, rel=1e-12)
     assert report["total"].item() == pytest.approx(expected, rel=1e-12)
-    assert set(report) == {*names, "total", "triplet_active", "embedding_spread", "temperature"}
+    assert set(report) == {*names, "total", "accuracy", "triplet_active", "embedding_spread", "temperature"}
     assert all(value.dim() == 0 and not value.requires_grad for value in report.values())
 
 

@@ -101,8 +101,8 @@ def test_loss_and_accuracy_of_the_speaker_head_are_curves(shards, alone):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     curves = EventAccumulator(str(alone / "tensorboard")).Reload()
-    assert {"loss/adversary", "loss/speaker_accuracy"} <= set(curves.Tags()["scalars"])
-    assert all(0 <= point.value <= 1 for point in curves.Scalars("loss/speaker_accuracy"))
+    assert {"loss/adversary", "accuracy/training_speaker_accuracy"} <= set(curves.Tags()["scalars"])
+    assert all(0 <= point.value <= 1 for point in curves.Scalars("accuracy/training_speaker_accuracy"))
     assert "time/augmentation_ms" in curves.Tags()["scalars"]
 
 

@@ -11,6 +11,7 @@ from accent.inference.model_file import load_model
 from launch import train_accent_encoder
 from launch.run_config import MonitorConfig, TrainingConfig
 from launch.training.run import train_run
+from launch.training.validation import Validation
 from shards import ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.splits.split import make_split
@@ -75,16 +76,18 @@ def test_the_curves_hold_every_loss_and_measure_by_name(uninterrupted):
     curves.Reload()
     tags = set(curves.Tags()["scalars"])
     names = {f"loss/{name}" for name in ("total", "contrastive", "triplet", "reconstruction", "cross_entropy")}
-    names |= {f"train/{name}" for name in ("lr", "gradient_norm", "samples_per_second", "data_wait_share")}
-    names |= {"train/skipped_steps", "train/loss_scale"}
+    names |= {f"optimizer/{name}" for name in ("lr", "gradient_norm", "skipped_steps", "loss_scale")}
+    names |= {"speed/utterances_per_second", "speed/data_wait_share", "memory/process_gib", "progress/epoch"}
+    names |= {f"space/{name}" for name in ("temperature", "triplet_active", "embedding_spread", "validation_spread")}
     names |= {f"time/{part}_ms" for part in ("data_wait", "forward", "loss", "backward", "optimizer")}
-    names |= {f"fusion/{name}" for name in FAMILY_NAMES}
-    names |= {f"validation/{name}" for name in ("balanced_accuracy", "accuracy", "macro_f1", "cross_entropy", "spread")}
-    assert names <= tags
+    names |= {f"weights/fusion_{name}" for name in FAMILY_NAMES}
+    names |= {f"accuracy/validation_{name}" for name in ("balanced_accuracy", "accuracy", "macro_f1", "best")}
+    names |= {"accuracy/training_accuracy", "loss/validation_cross_entropy"}
+    assert names == tags
     assert [point.step for point in curves.Scalars("loss/total")] == list(range(2, 19, 2))
-    assert [point.step for point in curves.Scalars("validation/accuracy")] == [6, 12, 18]
-    assert all(0 <= point.value <= 1 for point in curves.Scalars("train/data_wait_share"))
-    shares = [curves.Scalars(f"fusion/{name}")[-1].value for name in FAMILY_NAMES]
+    assert [point.step for point in curves.Scalars("accuracy/validation_accuracy")] == [6, 12, 18]
+    assert all(0 <= point.value <= 1 for point in curves.Scalars("speed/data_wait_share"))
+    shares = [curves.Scalars(f"weights/fusion_{name}")[-1].value for name in FAMILY_NAMES]
     assert sum(shares) == pytest.approx(1, abs=1e-5)
     total = [point.value for point in curves.Scalars("loss/total")]
     assert total[-1] < 0.7 * total[0]
@@ -94,9 +97,9 @@ def test_the_model_of_the_best_validation_is_the_one_exported(shards, tmp_path, 
     told = iter([0.4, 0.9, 0.5])
     weights = []
 
-    def validation(encoder: EnhancedAccentEncoder, *_: object) -> dict[str, float]:
+    def validation(encoder: EnhancedAccentEncoder, *_: object) -> Validation:
         weights.append({name: value.clone() for name, value in encoder.state_dict().items()})
-        return {"balanced_accuracy": next(told), "spread": 1.0}
+        return Validation({"balanced_accuracy": next(told), "spread": 1.0})
 
     monkeypatch.setattr("launch.training.tasks.accent_task.validate", validation)
     result = train_run(small_config(tmp_path / "run", shards))

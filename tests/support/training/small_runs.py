@@ -45,7 +45,7 @@ SMALL: dict[str, Any] = {
     "batch": {"speakers_per_accent": 2, "utterances_per_speaker": 2, "crop_frames": 40},
     "optimizer": {"lr": 3e-3, "warmup_steps": 4},
     "checkpoints": {"every_steps": 5},
-    "monitor": {"every_steps": 2},
+    "monitor": {"every_steps": 2, "pictures": False},
 }
 
 
