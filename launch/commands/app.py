@@ -21,6 +21,7 @@ from launch.commands.corpus.inspect import inspect
 from launch.commands.corpus.measure import measure
 from launch.commands.corpus.merge import merge
 from launch.commands.demo import demo
+from launch.commands.draw import draw
 from launch.commands.evaluation.baselines import baselines
 from launch.commands.evaluation.crossval import crossval
 from launch.commands.evaluation.evaluate import evaluate
@@ -32,6 +33,7 @@ COMMANDS = (
     featurize,
     inspect,
     measure,
+    draw,
     config,
     slurm,
     evaluate,
