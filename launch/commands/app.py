@@ -15,6 +15,7 @@ from launch.commands.applications.identify import identify
 from launch.commands.applications.rescore import rescore
 from launch.commands.applications.score import score
 from launch.commands.applications.verify import verify
+from launch.commands.compare import compare
 from launch.commands.corpus.align import align
 from launch.commands.corpus.featurize import featurize
 from launch.commands.corpus.inspect import inspect
@@ -33,6 +34,7 @@ COMMANDS = (
     featurize,
     inspect,
     measure,
+    compare,
     draw,
     config,
     slurm,

@@ -19,6 +19,8 @@ from accent.grid import FRAMES_PER_SECOND
 
 Interval = tuple[float, float, str]
 POSITIONS = ("mid", "third1", "third2", "third3")
+PLACING_NUMBERS = ("utterances", "time_seconds", "start_seconds")
+"""Columns of numbers that place a row and measure nothing."""
 N_THIRDS = 3
 Rows = dict[str, np.ndarray]
 """Columns of a table, by name, all of one length."""

@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from accent.audio.prepare import Speech
 from accent.errors import AccentError
@@ -34,6 +35,7 @@ MOST_SECONDS = 30.0
 INCHES_A_SECOND = 3.0
 NARROWEST_INCHES = 8.0
 DOTS_PER_INCH = 150
+POINTS_AN_INCH = 72
 FORMANT_RANGE_DB = 30.0
 """Formants are shown where intensity is at most this far below its highest value, as in Praat's editor."""
 UNVOICED_ALPHA = 0.35
@@ -143,8 +145,8 @@ def draw_recording(
     start, end = stretch
     inches = max(NARROWEST_INCHES, INCHES_A_SECOND * (end - start) + 1.2)
     heights = [*HEIGHTS.values(), *(TIER_INCHES for _ in tiers)]
-    figure = Figure(figsize=(inches, sum(heights) + 1.1), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.02, w_pad=0.06, hspace=0)
+    layout = ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.06, hspace=0)
+    figure = Figure(figsize=(inches, sum(heights) + 1.1), layout=layout)
     rows = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     wave, spectrum, melody, level = rows[: len(HEIGHTS)]
     wave.set_title(title, fontsize=10, loc="left", color=INK)
@@ -155,7 +157,7 @@ def draw_recording(
     inside_T = (times_T >= start) & (times_T <= end)
     _draw_tracks(spectrum, melody, level, times_T[inside_T], frames_TD[inside_T])
     for axes, tier in zip(rows[len(HEIGHTS) :], tiers, strict=True):
-        _draw_tier(axes, tier, stretch)
+        _draw_tier(axes, tier, stretch, POINTS_AN_INCH * inches / (end - start))
     if tiers:
         _draw_boundaries(rows[: len(HEIGHTS)], tiers[-1], stretch)
     for axes in rows[:-1]:
@@ -223,9 +225,8 @@ def _draw_tracks(spectrum: Axes, melody: Axes, level: Axes, times_T: np.ndarray,
     level.set_ylabel("intensity\n(dB)")
 
 
-def _draw_tier(axes: Axes, tier: Tier, stretch: tuple[float, float]) -> None:
+def _draw_tier(axes: Axes, tier: Tier, stretch: tuple[float, float], points_a_second: float) -> None:
     start, end = stretch
-    points_a_second = 72 * axes.figure.get_figwidth() / (end - start)
     axes.set_ylim(0, 1)
     axes.set_yticks([])
     axes.set_ylabel(tier.name, rotation=0, ha="right", va="center")
