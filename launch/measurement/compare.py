@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import gammaln
-from scipy.stats import DegenerateDataWarning, bootstrap, false_discovery_control, ttest_ind
+from scipy.stats import DegenerateDataWarning, bootstrap, false_discovery_control, ttest_ind_from_stats
 
 from accent.errors import AccentError
 from launch.extraction.terminal import track_on_terminal
@@ -41,6 +41,8 @@ LEAST_SPEAKERS_FOR_INTERVAL = 4
 RESAMPLES = 2000
 SEED = 0
 CONFIDENCE = 0.95
+VARIES = 1e-9
+"""Of a measure's size: smaller differences are rounding errors."""
 MOST_NUMBERS = 4_000_000
 """Of resamples in memory at a time: 32 MB."""
 
@@ -155,9 +157,10 @@ def compare_two(one_SM: np.ndarray, other_SM: np.ndarray) -> list[dict[str, floa
     for measures, one, other in _alike(one_SM, other_SM):
         enough = min(one.shape[1], other.shape[1]) >= LEAST_SPEAKERS
         undefined_M = np.full(len(measures), np.nan)
-        d_M = cohens_d(one, other) if enough else undefined_M
-        low_M, high_M = _interval(one, other)
-        p_M = np.asarray(ttest_ind(one, other, axis=-1, equal_var=False).pvalue) if enough else undefined_M
+        d_M = low_M = high_M = p_M = undefined_M
+        if enough:
+            found = (cohens_d(one, other), *_interval(one, other), _welch(one, other))
+            d_M, low_M, high_M, p_M = np.where(_varies(one, other), found, np.nan)
         unbiased = _hedges_factor(one.shape[1] + other.shape[1] - 2) if enough else np.nan
         for place, measure in enumerate(measures):
             mean_a, mean_b = (float(each[place].mean()) if each.size else np.nan for each in (one, other))
@@ -179,7 +182,7 @@ def compare_two(one_SM: np.ndarray, other_SM: np.ndarray) -> list[dict[str, floa
 
 
 def cohens_d(one: np.ndarray, other: np.ndarray, axis: int = -1) -> np.ndarray:
-    """Return the difference of means over the pooled standard deviation; NaN where that is 0.
+    """Return the difference of means over the pooled standard deviation; infinite where only the means differ.
 
     Args:
         one: values of the first group along `axis`.
@@ -190,9 +193,21 @@ def cohens_d(one: np.ndarray, other: np.ndarray, axis: int = -1) -> np.ndarray:
     """
     n_one, n_other = one.shape[axis], other.shape[axis]
     squares = (n_one - 1) * one.var(axis=axis, ddof=1) + (n_other - 1) * other.var(axis=axis, ddof=1)
-    pooled = np.sqrt(squares / (n_one + n_other - 2))
+    difference = one.mean(axis=axis) - other.mean(axis=axis)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(pooled > 0, (one.mean(axis=axis) - other.mean(axis=axis)) / pooled, np.nan)
+        return np.where(difference == 0, 0.0, difference / np.sqrt(squares / (n_one + n_other - 2)))
+
+
+def _varies(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Tell of each measure whether it differs among the speakers of a group by more than rounding."""
+    spread_M = np.maximum(np.ptp(one, axis=-1), np.ptp(other, axis=-1))
+    return spread_M > VARIES * np.maximum(np.abs(one).max(axis=-1), np.abs(other).max(axis=-1))
+
+
+def _welch(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    moments = ((each.mean(axis=-1), each.std(axis=-1, ddof=1), each.shape[-1]) for each in (one, other))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(ttest_ind_from_stats(*next(moments), *next(moments), equal_var=False).pvalue)
 
 
 def _hedges_factor(degrees: int) -> float:

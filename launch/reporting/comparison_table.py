@@ -9,45 +9,44 @@ from rich.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_ROWS = 25
+MOST_ROWS = 20
 SIGNIFICANT = 0.05
 
 
 def comparison_table(comparisons: "pd.DataFrame", within: Sequence[str]) -> Table:
-    """Return the largest effects among the comparisons that stay significant; the largest of all if none does.
+    """Return the comparisons of lowest p.
 
     Args:
         comparisons: what `launch.measurement.compare.compare` returns.
         within: its columns of labels.
     """
     tested = comparisons[comparisons.p.notna()]
-    kept = tested[tested.p_adjusted < SIGNIFICANT]
-    shown = (kept if len(kept) else tested).copy()
-    order = shown.cohens_d.abs().sort_values(ascending=False, kind="stable").index[:MOST_ROWS]
+    shown = tested.sort_values("p", kind="stable")[:MOST_ROWS]
     table = Table(
-        title=f"{len(comparisons)} comparisons, {len(tested)} tested, {len(kept)} with adjusted p < {SIGNIFICANT}; "
-        f"the {len(order)} largest effects",
+        title=f"{len(tested)} of {len(comparisons)} comparisons tested, {(tested.p_adjusted < SIGNIFICANT).sum()} with "
+        f"adjusted p < {SIGNIFICANT}; the {len(shown)} of lowest p",
         title_justify="left",
-        caption="d: Cohen's d over speakers, 95 % interval by bootstrap; g: Hedges' g; p: Welch's t-test, "
-        "adjusted by Benjamini and Hochberg over all comparisons tested",
+        caption="n: speakers of each; d: Cohen's d over speakers with its 95 % interval by bootstrap;\n"
+        "adj. p: Welch's t-test, adjusted by Benjamini and Hochberg over all tested",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         show_edge=False,
     )
-    for name in (*within, "measure", "groups"):
-        table.add_column(name, overflow="fold")
-    for name in ("speakers", "means", "d", "95 % interval", "g", "adjusted p"):
+    for name in within:
+        table.add_column(name, no_wrap=True)
+    table.add_column("measure", overflow="fold", min_width=18)
+    table.add_column("a - b", overflow="fold", min_width=10)
+    for name in ("n", "d", "95 % interval", "adj. p"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in shown.loc[order].to_dict("records"):
+    for row in shown.to_dict("records"):
         table.add_row(
-            *(str(row[name]) for name in (*within, "measure")),
+            *(str(row[name]) for name in within),
+            row["measure"],
             f"{row['group_a']} - {row['group_b']}",
             f"{row['speakers_a']:.0f}, {row['speakers_b']:.0f}",
-            f"{row['mean_a']:.4g}, {row['mean_b']:.4g}",
             f"{row['cohens_d']:.2f}",
             "" if row["d_low"] != row["d_low"] else f"[{row['d_low']:.2f}, {row['d_high']:.2f}]",
-            f"{row['hedges_g']:.2f}",
             f"{row['p_adjusted']:.2g}",
         )
     return table
