@@ -20,10 +20,13 @@ from accent.audio.prepare import load_speech
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import extract, prepare_backend
+from accent.features.kernels.pitch import track_pitch
+from accent.features.kernels.pulses import glottal_pulses
 from accent.features.phones import has_phones
 from accent.features.schema import COLUMNS, column_index
 from accent.features.textgrid import read_alignment, read_words
 from accent.features.utterance import UTTERANCE_COLUMNS
+from accent.features.voice_onset import voice_onset_times
 from launch.measurement.codebook import Entry, describe
 from launch.measurement.recordings import Recording
 from launch.measurement.rows import Rows, frame_rows, interval_rows
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 Per = Literal["frame", "phone", "word", "utterance", "speaker"]
 OF_FRAMES = ("frame", "phone", "word")
 OF_INTERVALS = ("phone", "word")
+VOICE_ONSET = "vot_ms"
+"""Column of tables by phone beside those of the features."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,8 @@ def measure(
         by_speaker = table.groupby(["speaker", "accent", "sex"], dropna=False, sort=True)
         table = by_speaker[headers].mean().reset_index()
         table.insert(3, "utterances", by_speaker.size().to_numpy())
-    return Measurement(table, entries, tuple(refused))
+    also = (describe(VOICE_ONSET, config),) if per == "phone" else ()
+    return Measurement(table, (*also, *entries), tuple(refused))
 
 
 def _rows_of_all(
@@ -186,5 +192,8 @@ def _rows(
     frames_TD = features.frames_TD[:, [column_index(entry.column) for entry in entries]]
     if per == "frame":
         return frame_rows(frames_TD, names, speech.first_frame, features.phones_T)
-    intervals = read_words(textgrid) if per == "word" and textgrid is not None else phones
-    return interval_rows(frames_TD, names, speech.first_frame, intervals or (), per)
+    if per == "word" and textgrid is not None:
+        return interval_rows(frames_TD, names, speech.first_frame, read_words(textgrid), per)
+    pulses_P = glottal_pulses(speech.unfiltered_N, track_pitch(speech.unfiltered_N, config).f0_T)
+    onset_I = 1000 * voice_onset_times(speech.unfiltered_N, pulses_P, phones or ())
+    return interval_rows(frames_TD, names, speech.first_frame, phones or (), per, {VOICE_ONSET: onset_I})
