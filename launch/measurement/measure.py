@@ -30,6 +30,7 @@ from accent.features.voice_onset import voice_onset_times
 from launch.measurement.codebook import Entry, describe
 from launch.measurement.recordings import Recording
 from launch.measurement.rows import Rows, frame_rows, interval_rows
+from launch.measurement.settings import Rule, config_for
 from launch.measurement.tiers import write_tiers
 from shards.writing.workers.memory_estimate import footprint
 from shards.writing.workers.pool import WorkerPool
@@ -83,6 +84,7 @@ def measure(
     config: FeatureConfig | None = None,
     workers: int | None = None,
     tiers: Path | None = None,
+    rules: Sequence[Rule] = (),
 ) -> Measurement:
     """Measure recordings.
 
@@ -93,6 +95,7 @@ def measure(
         config: settings of the analyses.
         workers: processes; one for each core this process may use by default.
         tiers: folder for the tracks of each recording as Praat's objects; none are written by default.
+        rules: other settings for some speakers, as `read_settings` returns them.
 
     Returns:
         The table, its codebook and what was refused.
@@ -108,7 +111,7 @@ def measure(
         raise AccentError("--per speaker needs a corpus, whose table says who speaks; use --per utterance")
     entries = tuple(describe(column, config) for column in chosen)
     parts, refused = [], []
-    for recording, found in _rows_of_all(recordings, per, entries, config, workers, tiers):
+    for recording, found in _rows_of_all(recordings, per, entries, config, workers, tiers, rules):
         if isinstance(found, _Fault):
             refused.append((recording.name, found.reason))
             continue
@@ -137,11 +140,12 @@ def _rows_of_all(
     config: FeatureConfig,
     workers: int | None,
     tiers: Path | None,
+    rules: Sequence[Rule],
 ) -> "list[tuple[Recording, Rows | _Fault]]":
     prepare_backend(config)
     console = Console(stderr=True)
     bar_columns = (TextColumn("measure"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    work = partial(_rows_or_fault, per=per, entries=tuple(entries), config=config, tiers=tiers)
+    work = partial(_rows_or_fault, per=per, entries=tuple(entries), config=config, tiers=tiers, rules=tuple(rules))
     count = min(available_cores() if workers is None else workers, len(recordings))
     with Progress(*bar_columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(recordings))
@@ -167,10 +171,15 @@ def _size(path: Path) -> int:
 
 
 def _rows_or_fault(
-    recording: Recording, per: Per, entries: tuple[Entry, ...], config: FeatureConfig, tiers: Path | None
+    recording: Recording,
+    per: Per,
+    entries: tuple[Entry, ...],
+    config: FeatureConfig,
+    tiers: Path | None,
+    rules: tuple[Rule, ...],
 ) -> "Rows | _Fault":
     try:
-        return _rows(recording, per, entries, config, tiers)
+        return _rows(recording, per, entries, config_for(recording, config, rules), tiers)
     except AccentError as error:
         return _Fault(str(error).removeprefix(f"{recording.path}: "))
 

@@ -64,9 +64,12 @@ def read_table(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     check_table_path(path)
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".xlsx": pd.read_excel}
+    kind = path.suffix.lower()
     try:
-        return readers[path.suffix.lower()](path)
+        if kind == ".parquet":
+            return pd.read_parquet(path)
+        # A speaker 007 is no number.
+        return (pd.read_csv if kind == ".csv" else pd.read_excel)(path, dtype={"speaker": str})
     except (OSError, ValueError, BadZipFile) as error:
         raise AccentError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from error
 

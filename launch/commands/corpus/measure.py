@@ -34,6 +34,9 @@ def measure(
     formant_ceiling: FormantCeiling = 5500.0,
     formant_ceiling_male: FormantCeilingMale = 5000.0,
     formants: Formants = 5,
+    settings: Annotated[
+        Path | None, typer.Option(help="Table of these settings by speaker or sex: launch/measurement/settings.py.")
+    ] = None,
     max_seconds: MaxSeconds = 3600.0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core by default.")] = None,
 ) -> None:
@@ -46,17 +49,27 @@ def measure(
 
     from launch.measurement.measure import measure as measure_recordings
     from launch.measurement.recordings import list_recordings
+    from launch.measurement.settings import naming_settings, read_settings, settings_path, settings_table
     from launch.measurement.table_file import check_table_path, codebook_path, write_codebook, write_table
 
     check_table_path(out)
     config = analysis_config(pitch_floor, pitch_ceiling, formant_ceiling, formant_ceiling_male, formants, max_seconds)
     recordings, refused = list_recordings(source, sex, alignments)
     wanted = [] if columns is None else columns.split(",")
-    measurement = measure_recordings(recordings, per, wanted, config, workers, textgrid)
+    rules = () if settings is None else read_settings(settings)
+    absent = {rule.speaker for rule in rules} - {one.speaker for one in recordings} - {None}
+    for speaker in sorted(absent, key=str):
+        print(f"{settings}: no recording of speaker {speaker}", file=sys.stderr)
+    used = settings_table(recordings, config, rules)
+    measurement = measure_recordings(recordings, per, wanted, config, workers, textgrid, rules)
     for name, reason in (*refused, *measurement.refused):
         print(f"left out: {name}: {reason}", file=sys.stderr)
     write_table(out, measurement.table)
-    write_codebook(codebook_path(out), measurement.codebook)
+    entries = measurement.codebook
+    if rules:
+        write_table(settings_path(out), used)
+        entries = tuple(naming_settings(entries, settings_path(out)))
+    write_codebook(codebook_path(out), entries)
     print(f"{out}: {len(measurement.table)} rows, {len(measurement.codebook)} measures; {codebook_path(out)}")
     if refused or measurement.refused:
         raise typer.Exit(1)
