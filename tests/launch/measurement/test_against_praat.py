@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import parselmouth
 import pytest
+import soundfile
 
+from accent.audio.prepare import AudioConfig
 from accent.features.config import FeatureConfig
 from accent.features.phones import VOWELS
 from launch.measurement.measure import Per, measure
@@ -20,6 +22,7 @@ from launch.measurement.recordings import Recording, list_recordings
 from tests.support.praat_table import BASIC, VOICE, read_praat_table, save_praat_table
 
 CONFIG = FeatureConfig(formant_ceiling_male_hz=5000.0)
+MINUTES = FeatureConfig(audio=AudioConfig(max_seconds=3600.0))
 REFERENCE = FeatureConfig(formant_ceiling_male_hz=5000.0, backend="reference")
 LARGEST = {
     r"(mel|mfcc|chroma|contrast)_\d.*": 1e-9,
@@ -136,6 +139,24 @@ def test_vowels_are_what_a_script_of_praat_says(chosen: list[Recording], tmp_pat
         header = f"{column}_ratio" if column.endswith("_local") else column
         difference = np.abs(ours[header].to_numpy(dtype=float) - theirs[column].to_numpy(dtype=float))[vowels]
         check(column, difference, 0.8 * vowels.sum(), bounds)
+
+
+def test_minutes_of_speech_are_measured_whole(saa: Path, tmp_path: Path) -> None:
+    joined, seconds = [], 0.0
+    for path in sorted(saa.glob("[ACFS]*/wav/*.wav")):
+        samples, rate = soundfile.read(path)
+        if rate == 44_100 and seconds < 150:
+            joined.append(samples)
+            seconds += len(samples) / rate
+    soundfile.write(tmp_path / "long.wav", np.concatenate(joined), 44_100, subtype="PCM_16")
+    recordings, _ = list_recordings(tmp_path)
+    table = measure(recordings, "frame", ("f0_hz",), MINUTES, workers=1).table
+    assert seconds > 150 and len(table) == pytest.approx(100 * seconds, abs=30)
+    pitch = parselmouth.Sound(str(tmp_path / "long.wav")).to_pitch_ac(time_step=0.01, pitch_floor=75, pitch_ceiling=600)
+    theirs = np.array([pitch.get_value_at_time(time) for time in table.time_seconds])
+    ours = table.f0_hz.to_numpy(dtype=float)
+    assert np.mean(np.isfinite(ours) != np.isfinite(theirs)) <= VOICED_DIFFERENTLY
+    check("F0 of minutes", np.abs(ours - theirs), 0.9 * np.isfinite(theirs).sum(), FRAME_BOUNDS["f0_hz"])
 
 
 def check(column: str, difference: np.ndarray, least: float, bounds: tuple[float, float]) -> None:
