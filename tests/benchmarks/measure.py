@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.measure CORPUS
 
-Praat runs its script through parselmouth (`tests.support.praat_table`) recording by recording and saves a table of
+Praat runs its script through parselmouth (`tests.support.sound.praat_table`) recording by recording and saves a table of
 each; ours reads the same files, measures them in one process and saves one table.  The two take turns, several times;
 processor time of the fastest turn counts, so that other work on the machine does not.  Two tables: F0, intensity and
 formants; and these with harmonicity, jitter, shimmer and cepstral peak prominence.  Ours always computes all columns of
@@ -25,7 +25,7 @@ from accent.features.config import FeatureConfig
 from launch.measurement.measure import measure
 from launch.measurement.recordings import Recording, list_recordings
 from launch.measurement.table_file import write_table
-from tests.support.praat_table import BASIC, VOICE, save_praat_table
+from tests.support.sound.praat_table import BASIC, VOICE, save_praat_table
 
 CONFIG = FeatureConfig(formant_ceiling_male_hz=5000.0)
 LEAST_RATIO = {"F0, intensity, F1-F4": None, "the same, HNR, jitter, shimmer, CPP": 10}

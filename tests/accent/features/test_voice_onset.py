@@ -11,7 +11,7 @@ from accent.features.kernels.pitch import track_pitch
 from accent.features.kernels.pulses import glottal_pulses
 from accent.features.textgrid import read_alignment
 from accent.features.voice_onset import STOPS, voice_onset_times
-from tests.support.synthesis import RATE, VOWELS, noise, pulses, resonate
+from tests.support.sound.synthesis import RATE, VOWELS, noise, pulses, resonate
 
 BURST = 0.35
 CLOSURE = 0.25

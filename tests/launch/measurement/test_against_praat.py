@@ -19,7 +19,7 @@ from accent.features.config import FeatureConfig
 from accent.features.phones import VOWELS
 from launch.measurement.measure import Per, measure
 from launch.measurement.recordings import Recording, list_recordings
-from tests.support.praat_table import BASIC, VOICE, read_praat_table, save_praat_table
+from tests.support.sound.praat_table import BASIC, VOICE, read_praat_table, save_praat_table
 
 CONFIG = FeatureConfig(formant_ceiling_male_hz=5000.0)
 MINUTES = FeatureConfig(audio=AudioConfig(max_seconds=3600.0))

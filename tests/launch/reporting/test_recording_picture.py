@@ -12,7 +12,7 @@ from accent.audio.prepare import load_speech
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.textgrid import TIERS, read_labels
-from launch.commands.draw import draw
+from launch.commands.measurement.draw import draw
 from launch.reporting.recording_picture import choose_stretch, read_tiers
 from launch.reporting.spectrogram import DYNAMIC_RANGE_DB, spectrogram
 

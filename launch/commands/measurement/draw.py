@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from launch.commands.analysis_options import (
+from launch.commands.measurement.analysis_options import (
     FormantCeiling,
     FormantCeilingMale,
     Formants,
