@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.measure CORPUS
 
-Praat runs its script through parselmouth (`tests.support.sound.praat_table`) recording by recording and saves a table of
-each; ours reads the same files, measures them in one process and saves one table.  The two take turns, several times;
+Praat runs its script (`tests.support.sound.praat_table`) through parselmouth, recording by recording, and saves a table
+of each; ours reads the same files, measures them in one process, saves one table.  The two take turns, several times;
 processor time of the fastest turn counts, so that other work on the machine does not.  Two tables: F0, intensity and
 formants; and these with harmonicity, jitter, shimmer and cepstral peak prominence.  Ours always computes all columns of
 the features, whatever is asked for.  Where a bound is set it stands beside the figure: no test asserts a time.
