@@ -18,12 +18,14 @@ from launch.commands.applications.verify import verify
 from launch.commands.corpus.align import align
 from launch.commands.corpus.featurize import featurize
 from launch.commands.corpus.inspect import inspect
-from launch.commands.corpus.measure import measure
 from launch.commands.corpus.merge import merge
 from launch.commands.demo import demo
 from launch.commands.evaluation.baselines import baselines
 from launch.commands.evaluation.crossval import crossval
 from launch.commands.evaluation.evaluate import evaluate
+from launch.commands.measurement.compare import compare
+from launch.commands.measurement.draw import draw
+from launch.commands.measurement.measure import measure
 from launch.commands.training.config import config
 from launch.commands.training.slurm import slurm
 
@@ -32,6 +34,8 @@ COMMANDS = (
     featurize,
     inspect,
     measure,
+    compare,
+    draw,
     config,
     slurm,
     evaluate,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from accent.features.config import FeatureConfig
 from accent.features.definitions import INTENSITY_PERIODS, MEL_FROM_HZ, MEL_TO_HZ, N_FFT, WINDOW
 from accent.features.schema import N_MELS
+from accent.features.voice_onset import BURST_FROM_HZ, LEAST_RISE_DB
 
 _FRICATIVE = re.compile(r"(f|v|th|dh|s|z|sh|zh)_(centre_of_gravity_hz|spread_hz|skewness|kurtosis)")
 
@@ -102,6 +103,9 @@ def _entries(config: FeatureConfig) -> tuple[tuple[str, str, str, str, str, str]
          around, voice),
         (r"(jitter_(rap|ppq5)|shimmer_apq[35])", "perturbation smoothed over neighbours", "ratio", "_ratio",
          perturbation, voice),
+        ("vot_ms", "voice onset time of stops: burst to onset of voicing, negative where voicing leads", "ms", "",
+         f"burst above {BURST_FROM_HZ:g} Hz rises by {LEAST_RISE_DB:g} dB or more, pulses from {pitch}; {aligned}",
+         "Lisker and Abramson 1964; see accent/features/voice_onset.py"),
         ("cpp_db", "cepstral peak prominence", "dB", "", cpp, "Hillenbrand 1994; Praat: PowerCepstrogram"),
         ("cpps_db", "smoothed cepstral peak prominence", "dB", "", cpp, "Maryn and Weenink 2015"),
         ("h1_h2_db", "first against second harmonic", "dB", "", pitch, "by definition, uncorrected"),

@@ -20,13 +20,17 @@ from accent.audio.prepare import load_speech
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.features.extract import extract, prepare_backend
+from accent.features.kernels.pitch import track_pitch
+from accent.features.kernels.pulses import glottal_pulses
 from accent.features.phones import has_phones
 from accent.features.schema import COLUMNS, column_index
 from accent.features.textgrid import read_alignment, read_words
 from accent.features.utterance import UTTERANCE_COLUMNS
+from accent.features.voice_onset import voice_onset_times
 from launch.measurement.codebook import Entry, describe
 from launch.measurement.recordings import Recording
 from launch.measurement.rows import Rows, frame_rows, interval_rows
+from launch.measurement.settings import Rule, config_for
 from launch.measurement.tiers import write_tiers
 from shards.writing.workers.memory_estimate import footprint
 from shards.writing.workers.pool import WorkerPool
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 Per = Literal["frame", "phone", "word", "utterance", "speaker"]
 OF_FRAMES = ("frame", "phone", "word")
 OF_INTERVALS = ("phone", "word")
+VOICE_ONSET = "vot_ms"
+"""Column of tables by phone beside those of the features."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ def measure(
     config: FeatureConfig | None = None,
     workers: int | None = None,
     tiers: Path | None = None,
+    rules: Sequence[Rule] = (),
 ) -> Measurement:
     """Measure recordings.
 
@@ -88,6 +95,7 @@ def measure(
         config: settings of the analyses.
         workers: processes; one for each core this process may use by default.
         tiers: folder for the tracks of each recording as Praat's objects; none are written by default.
+        rules: other settings for some speakers, as `read_settings` returns them.
 
     Returns:
         The table, its codebook and what was refused.
@@ -103,7 +111,7 @@ def measure(
         raise AccentError("--per speaker needs a corpus, whose table says who speaks; use --per utterance")
     entries = tuple(describe(column, config) for column in chosen)
     parts, refused = [], []
-    for recording, found in _rows_of_all(recordings, per, entries, config, workers, tiers):
+    for recording, found in _rows_of_all(recordings, per, entries, config, workers, tiers, rules):
         if isinstance(found, _Fault):
             refused.append((recording.name, found.reason))
             continue
@@ -121,7 +129,8 @@ def measure(
         by_speaker = table.groupby(["speaker", "accent", "sex"], dropna=False, sort=True)
         table = by_speaker[headers].mean().reset_index()
         table.insert(3, "utterances", by_speaker.size().to_numpy())
-    return Measurement(table, entries, tuple(refused))
+    also = (describe(VOICE_ONSET, config),) if per == "phone" else ()
+    return Measurement(table, (*also, *entries), tuple(refused))
 
 
 def _rows_of_all(
@@ -131,11 +140,12 @@ def _rows_of_all(
     config: FeatureConfig,
     workers: int | None,
     tiers: Path | None,
+    rules: Sequence[Rule],
 ) -> "list[tuple[Recording, Rows | _Fault]]":
     prepare_backend(config)
     console = Console(stderr=True)
     bar_columns = (TextColumn("measure"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    work = partial(_rows_or_fault, per=per, entries=tuple(entries), config=config, tiers=tiers)
+    work = partial(_rows_or_fault, per=per, entries=tuple(entries), config=config, tiers=tiers, rules=tuple(rules))
     count = min(available_cores() if workers is None else workers, len(recordings))
     with Progress(*bar_columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=len(recordings))
@@ -161,10 +171,15 @@ def _size(path: Path) -> int:
 
 
 def _rows_or_fault(
-    recording: Recording, per: Per, entries: tuple[Entry, ...], config: FeatureConfig, tiers: Path | None
+    recording: Recording,
+    per: Per,
+    entries: tuple[Entry, ...],
+    config: FeatureConfig,
+    tiers: Path | None,
+    rules: tuple[Rule, ...],
 ) -> "Rows | _Fault":
     try:
-        return _rows(recording, per, entries, config, tiers)
+        return _rows(recording, per, entries, config_for(recording, config, rules), tiers)
     except AccentError as error:
         return _Fault(str(error).removeprefix(f"{recording.path}: "))
 
@@ -186,5 +201,8 @@ def _rows(
     frames_TD = features.frames_TD[:, [column_index(entry.column) for entry in entries]]
     if per == "frame":
         return frame_rows(frames_TD, names, speech.first_frame, features.phones_T)
-    intervals = read_words(textgrid) if per == "word" and textgrid is not None else phones
-    return interval_rows(frames_TD, names, speech.first_frame, intervals or (), per)
+    if per == "word" and textgrid is not None:
+        return interval_rows(frames_TD, names, speech.first_frame, read_words(textgrid), per)
+    pulses_P = glottal_pulses(speech.unfiltered_N, track_pitch(speech.unfiltered_N, config).f0_T)
+    onset_I = 1000 * voice_onset_times(speech.unfiltered_N, pulses_P, phones or ())
+    return interval_rows(frames_TD, names, speech.first_frame, phones or (), per, {VOICE_ONSET: onset_I})

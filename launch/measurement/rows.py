@@ -10,7 +10,7 @@ Shape legend: T frames of 10 ms of the kept region, D columns, I intervals.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from accent.grid import FRAMES_PER_SECOND
 
 Interval = tuple[float, float, str]
 POSITIONS = ("mid", "third1", "third2", "third3")
+PLACING_NUMBERS = ("utterances", "time_seconds", "start_seconds")
+"""Columns of numbers that place a row and measure nothing."""
 N_THIRDS = 3
 Rows = dict[str, np.ndarray]
 """Columns of a table, by name, all of one length."""
@@ -43,7 +45,12 @@ def frame_rows(frames_TD: np.ndarray, names: Sequence[str], first_frame: int, ph
 
 
 def interval_rows(
-    frames_TD: np.ndarray, names: Sequence[str], first_frame: int, intervals: Sequence[Interval], what: str
+    frames_TD: np.ndarray,
+    names: Sequence[str],
+    first_frame: int,
+    intervals: Sequence[Interval],
+    what: str,
+    once: Mapping[str, np.ndarray] | None = None,
 ) -> Rows:
     """Return one row an interval that is no silence: label, start, duration, and the columns at four places.
 
@@ -53,8 +60,10 @@ def interval_rows(
         first_frame: where frame 0 lies on the recording's grid.
         intervals: in seconds of the recording, in order of time.
         what: name of the label's column: `phone` or `word`.
+        once: further columns, a value for each of the intervals.
     """
-    said = [one for one in intervals if one[2] not in ("", SILENCE)]
+    kept = [place for place, one in enumerate(intervals) if one[2] not in ("", SILENCE)]
+    said = [intervals[place] for place in kept]
     places_4ID = np.full((len(POSITIONS), len(said), len(names)), np.nan)
     for at, (start, end, _) in enumerate(said):
         places_4ID[:, at] = _places(frames_TD, first_frame, start, end)
@@ -62,6 +71,7 @@ def interval_rows(
         what: np.array([label for _, _, label in said], dtype=object),
         "start_seconds": np.array([start for start, _, _ in said], dtype=float),
         "duration_seconds": np.array([end - start for start, end, _ in said], dtype=float),
+        **{name: values_I[kept] for name, values_I in (once or {}).items()},
         **{
             f"{position}_{name}": places_4ID[place, :, at]
             for at, name in enumerate(names)

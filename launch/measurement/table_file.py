@@ -1,4 +1,4 @@
-"""A table as CSV, Parquet or a spreadsheet, and its codebook beside it.
+"""A table as CSV, Parquet or a spreadsheet, written and read, and its codebook beside it.
 
 Undefined values are empty cells.  A file is there whole or not at all.  Cost: that of pandas.
 """
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 from accent.errors import AccentError
 from accent.files import replacing
@@ -52,6 +53,25 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
             table.to_parquet(file, index=False)
         else:
             table.to_excel(file, index=False, engine="openpyxl")
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    """Read a table in one of these forms.
+
+    Raises:
+        AccentError: another ending, no such file, or no table in it.
+    """
+    import pandas as pd
+
+    check_table_path(path)
+    kind = path.suffix.lower()
+    try:
+        if kind == ".parquet":
+            return pd.read_parquet(path)
+        # A speaker 007 is no number.
+        return (pd.read_csv if kind == ".csv" else pd.read_excel)(path, dtype={"speaker": str})
+    except (OSError, ValueError, BadZipFile) as error:
+        raise AccentError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from error
 
 
 def write_codebook(path: Path, entries: Sequence[Entry]) -> None:

@@ -1,1 +1,1 @@
-"""Commands on a corpus and its shards: align, featurize, merge, inspect, measure."""
+"""Commands on a corpus and its shards: align, featurize, merge, inspect."""

@@ -13,7 +13,7 @@ from accent.features.config import FeatureConfig
 from accent.features.schema import COLUMNS
 from accent.features.textgrid import read_alignment, read_words
 from accent.features.utterance import UTTERANCE_COLUMNS
-from launch.commands.corpus.measure import measure as command
+from launch.commands.measurement.measure import measure as command
 from launch.measurement.codebook import describe
 from launch.measurement.measure import measure
 from launch.measurement.recordings import list_recordings

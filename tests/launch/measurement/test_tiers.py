@@ -9,7 +9,7 @@ import parselmouth
 import pytest
 from parselmouth.praat import call
 
-from launch.commands.corpus.measure import measure as command
+from launch.commands.measurement.measure import measure as command
 
 SPEAKER, NAME = "ARA004", "arctic_a0001"
 

@@ -5,6 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
+from launch.commands.measurement.analysis_options import (
+    FormantCeiling,
+    FormantCeilingMale,
+    Formants,
+    MaxSeconds,
+    PitchCeiling,
+    PitchFloor,
+    Sex,
+    analysis_config,
+)
+
 
 def measure(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A sound file, a folder of them, or a corpus.")],
@@ -17,15 +28,16 @@ def measure(
     textgrid: Annotated[
         Path | None, typer.Option(help="Folder for the tracks as Praat's tiers, beside each recording's TextGrid.")
     ] = None,
-    sex: Annotated[
-        Literal["female", "male"] | None, typer.Option(help="Of speakers whose sex the corpus does not say.")
+    sex: Sex = None,
+    pitch_floor: PitchFloor = 75.0,
+    pitch_ceiling: PitchCeiling = 600.0,
+    formant_ceiling: FormantCeiling = 5500.0,
+    formant_ceiling_male: FormantCeilingMale = 5000.0,
+    formants: Formants = 5,
+    settings: Annotated[
+        Path | None, typer.Option(help="Table of these settings by speaker or sex: launch/measurement/settings.py.")
     ] = None,
-    pitch_floor: Annotated[float, typer.Option(help="Hz, as in Praat's pitch settings.")] = 75.0,
-    pitch_ceiling: Annotated[float, typer.Option(help="Hz, as in Praat's pitch settings.")] = 600.0,
-    formant_ceiling: Annotated[float, typer.Option(help="Hz, of women and of speakers of unknown sex.")] = 5500.0,
-    formant_ceiling_male: Annotated[float, typer.Option(help="Hz, of men.")] = 5000.0,
-    formants: Annotated[int, typer.Option(help="Number of formants below the ceiling; four are kept.")] = 5,
-    max_seconds: Annotated[float, typer.Option(help="Longer recordings are left out, with a line.")] = 3600.0,
+    max_seconds: MaxSeconds = 3600.0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core by default.")] = None,
 ) -> None:
     """Write all measures of recordings as a table, with a codebook beside it; undefined values are empty cells.
@@ -35,32 +47,29 @@ def measure(
     """
     import sys
 
-    from accent.audio.prepare import AudioConfig
-    from accent.errors import AccentError
-    from accent.features.config import FeatureConfig
     from launch.measurement.measure import measure as measure_recordings
     from launch.measurement.recordings import list_recordings
+    from launch.measurement.settings import naming_settings, read_settings, settings_path, settings_table
     from launch.measurement.table_file import check_table_path, codebook_path, write_codebook, write_table
 
     check_table_path(out)
-    try:
-        config = FeatureConfig(
-            audio=AudioConfig(max_seconds=max_seconds),
-            pitch_floor_hz=pitch_floor,
-            pitch_ceiling_hz=pitch_ceiling,
-            formant_ceiling_hz=formant_ceiling,
-            formant_ceiling_male_hz=formant_ceiling_male,
-            formants_below_ceiling=formants,
-        )
-    except ValueError as error:
-        raise AccentError(f"accent measure: {error}") from error
+    config = analysis_config(pitch_floor, pitch_ceiling, formant_ceiling, formant_ceiling_male, formants, max_seconds)
     recordings, refused = list_recordings(source, sex, alignments)
     wanted = [] if columns is None else columns.split(",")
-    measurement = measure_recordings(recordings, per, wanted, config, workers, textgrid)
+    rules = () if settings is None else read_settings(settings)
+    absent = {rule.speaker for rule in rules} - {one.speaker for one in recordings} - {None}
+    for speaker in sorted(absent, key=str):
+        print(f"{settings}: no recording of speaker {speaker}", file=sys.stderr)
+    used = settings_table(recordings, config, rules)
+    measurement = measure_recordings(recordings, per, wanted, config, workers, textgrid, rules)
     for name, reason in (*refused, *measurement.refused):
         print(f"left out: {name}: {reason}", file=sys.stderr)
     write_table(out, measurement.table)
-    write_codebook(codebook_path(out), measurement.codebook)
+    entries = measurement.codebook
+    if rules:
+        write_table(settings_path(out), used)
+        entries = tuple(naming_settings(entries, settings_path(out)))
+    write_codebook(codebook_path(out), entries)
     print(f"{out}: {len(measurement.table)} rows, {len(measurement.codebook)} measures; {codebook_path(out)}")
     if refused or measurement.refused:
         raise typer.Exit(1)

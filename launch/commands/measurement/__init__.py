@@ -1,0 +1,1 @@
+"""Commands that measure recordings and compare speakers, for phoneticians."""
