@@ -14,6 +14,9 @@ EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "jinja2": "report",
+    "plotly": "report",
+    "umap": "umap",
 }
 """Extra of the installation that brings each package."""
 

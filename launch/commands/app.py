@@ -24,6 +24,7 @@ from launch.commands.demo import demo
 from launch.commands.evaluation.baselines import baselines
 from launch.commands.evaluation.crossval import crossval
 from launch.commands.evaluation.evaluate import evaluate
+from launch.commands.evaluation.report import report
 from launch.commands.training.config import config
 from launch.commands.training.slurm import slurm
 
@@ -37,6 +38,7 @@ COMMANDS = (
     evaluate,
     crossval,
     baselines,
+    report,
     calibrate,
     embed,
     identify,

@@ -1,0 +1,149 @@
+"""The page of an evaluated run holds the evaluation's numbers, needs nothing outside, and a browser draws it."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from torch.utils.tensorboard import SummaryWriter
+
+from launch.evaluation.evaluate import evaluate_run
+from launch.html_report.report import write_report
+from tests.support.evaluated_runs import make_run, split_of, synthetic
+from tests.support.report_page import Page, in_browser
+
+CURVES = {
+    "loss/total": [(2, 3.5), (4, 2.25), (6, 1.125)],
+    "loss/triplet": [(2, 1.5), (4, 1.0), (6, 0.5)],
+    "validation/accuracy": [(6, 0.75)],
+    "fusion/mel": [(2, 0.125), (4, 0.25), (6, 0.25)],
+}
+"""Numbers that float32 holds exactly."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """An evaluated run of an untrained model, with curves."""
+    shard_set = synthetic(tmp_path_factory.mktemp("shards"))
+    run = make_run(tmp_path_factory.mktemp("runs") / "first", shard_set, split_of(shard_set))
+    evaluate_run(run, shard_set.root)
+    with SummaryWriter(str(run / "tensorboard")) as writer:
+        for name, points in CURVES.items():
+            for step, value in points:
+                writer.add_scalar(name, value, step)
+    return run
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    return Page(write_report([run]))
+
+
+@pytest.fixture(scope="module")
+def report(run):
+    return json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+
+
+def test_every_figure_of_the_evaluation_is_drawn_with_its_interval(page, report):
+    drawn = {}
+    for plot in page.plots():
+        trace = page.traces(plot).get("first") if plot.startswith("figures-") else None
+        if trace is not None and plot != "figures-by-recordings":
+            bars = zip(trace["error_x"]["arrayminus"], trace["error_x"]["array"], strict=True)
+            for title, value, (below, above) in zip(trace["y"], trace["x"], bars, strict=True):
+                drawn[title] = [value, value - below, value + above]
+    expected = {}
+    for classifier, figures in report["classification"].items():
+        for name, figure in figures.items():
+            expected[f"{classifier}, {name}"] = figure
+    for section in ("verification", "retrieval", "leakage"):
+        expected |= report[section]
+    assert len(expected) > 15
+    missing = 0
+    for name, figure in expected.items():
+        if figure["value"] is None:
+            missing += 1
+            continue
+        found = [triple for triple in drawn.values() if triple[0] == figure["value"]]
+        interval = figure["interval"] or [figure["value"]] * 2
+        assert any(np.allclose(triple[1:], interval, atol=1e-12) for triple in found), name
+    assert missing < 5
+
+
+def test_accuracies_by_recordings_are_those_of_the_evaluation(page, report):
+    sizes = report["speaker_classification"]["accent_head"]
+    trace = page.traces("figures-by-recordings")["first"]
+    assert trace["x"] == list(sizes)
+    assert trace["y"] == [figures["balanced_accuracy"]["value"] for figures in sizes.values()]
+
+
+def test_confusion_is_that_of_the_evaluation(page, report):
+    traces = page.traces("confusion-0")
+    assert {name.replace(" ", "_"): trace["text"] for name, trace in traces.items()} == report["confusion"]
+    for trace in traces.values():
+        assert trace["x"] == trace["y"] == report["accents"]
+        counts = np.array(trace["text"])
+        np.testing.assert_allclose(np.array(trace["z"]) * counts.sum(1, keepdims=True), counts)
+    assert [trace["visible"] for trace in traces.values()].count(True) == 1
+
+
+def test_curves_are_those_that_were_written(page):
+    drawn = {
+        f"{kind}/{name}": list(zip(trace["x"], trace["y"], strict=True))
+        for kind in ("loss", "validation", "fusion")
+        for name, trace in page.traces(f"curves-{kind}").items()
+    }
+    assert drawn == CURVES
+
+
+def test_maps_show_every_recording_at_its_principal_components(page, run):
+    archive = np.load(run / "evaluation" / "embeddings.npz")
+    expected = PCA(2).fit_transform(archive["embeddings"].astype(np.float64))
+    place = {key: row for row, key in enumerate(archive["keys"])}
+    traces = page.json["data-space-pca-recordings-0"]["data"]
+    seen = [trace for trace in traces if trace.get("visible", True)]
+    drawn = {
+        key[0]: point for trace in seen for key, *point in zip(trace["customdata"], trace["x"], trace["y"], strict=True)
+    }
+    assert set(drawn) == set(archive["keys"])
+    points = np.array([drawn[key] for key in archive["keys"]])
+    # The sign of a component is free.
+    for column in range(2):
+        same, other = (np.abs(points[:, column] - sign * expected[:, column]).max() for sign in (1, -1))
+        assert min(same, other) < 1e-3
+    for trace in seen:
+        accents = {archive["accent_names"][archive["labels"][place[key]]] for key, *_ in trace["customdata"]}
+        unseen = {bool(archive["unseen"][place[key]]) for key, *_ in trace["customdata"]}
+        assert len(accents) == len(unseen) == 1
+        assert trace["name"] == accents.pop() + ("" if unseen.pop() else ", training")
+    speakers = page.json["data-space-pca-speakers-0"]["data"]
+    assert sorted(name for trace in speakers for name in trace["text"]) == sorted(set(archive["speakers"]))
+
+
+def test_the_configuration_of_the_run_is_there(page, run):
+    assert "model.embedding_dim" in page.text and "optimizer.lr" in page.text
+    assert str(run) in page.text
+
+
+def test_the_page_needs_nothing_outside_and_stays_small(page):
+    assert [link for link in page.links if not link.startswith("#")] == []
+    assert "default-src 'none'" in page.html
+    assert page.path.stat().st_size < 20e6
+
+
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [pytest.param(1400, False, id="wide light", marks=pytest.mark.slow), pytest.param(390, True, id="narrow dark")],
+)
+def test_a_browser_draws_every_number_and_has_nothing_to_complain_of(page, tmp_path, width, dark):
+    drawn, console = in_browser(page, tmp_path, width, dark)
+    assert console == []
+    assert list(drawn["plots"]) == page.plots()
+    for plot in page.plots():
+        wanted = page.json[f"data-{plot}"]["data"]
+        assert len(drawn["plots"][plot]) == len(wanted)
+        for found, trace in zip(drawn["plots"][plot], wanted, strict=True):
+            for key in ("x", "y", "z"):
+                assert trace.get(key) == found.get(key), (plot, trace.get("name"), key)
+    assert not drawn["wider"]
+    assert drawn["background"] == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
