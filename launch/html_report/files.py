@@ -28,7 +28,7 @@ from launch.run_config import RunConfig
 from shards.shard_set.manifest import ShardSet
 
 Kind = Literal["run", "cross-validation", "baselines"]
-Scalars = dict[str, list[tuple[int, float]]]
+Scalars = dict[str, list[tuple[float, float]]]
 """Curve -> (step, value)."""
 
 

@@ -10,7 +10,7 @@ from accent.files import writable_folder, write_text
 from launch.html_report.files import RunFiles, open_all
 from launch.html_report.page import render
 from launch.html_report.section import Section
-from launch.html_report.sections import about, confusion, curves, figures, space
+from launch.html_report.sections import about, calibration, confusion, curves, figures, fusion, leakage, space
 
 NAME = "report.html"
 
@@ -58,6 +58,9 @@ def sections_of(runs: Sequence[RunFiles], umap: bool = False, seed: int = 0) -> 
         curves.section(runs),
         space.section(runs, umap, seed),
         confusion.section(runs),
+        calibration.section(runs),
+        fusion.section(runs),
+        leakage.section(runs),
         about.section(runs),
     ]
 

@@ -88,4 +88,5 @@ def _of_speakers(sizes: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], Fi
         yield (SPEAKERS, f"all recordings, {TITLES[measure]}"), figure
     for size, found in sizes.items():
         if size != "all":
-            yield (SPEAKERS, f"{size} recordings, {TITLES['balanced_accuracy']}"), found["balanced_accuracy"]
+            recordings = "1 recording" if size == "1" else f"{size} recordings"
+            yield (SPEAKERS, f"{recordings}, {TITLES['balanced_accuracy']}"), found["balanced_accuracy"]

@@ -70,7 +70,7 @@ def draw(plot_id: str, title: str, confusion: Confusion) -> Plot:
             z=shares_AA,
             x=confusion.accents,
             y=confusion.accents,
-            text=counts_AA,
+            text=[[round(count, 2) for count in row] for row in counts_AA],
             texttemplate="%{text}",
             colorscale=SHARES,
             zmin=0,

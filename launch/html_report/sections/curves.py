@@ -1,17 +1,19 @@
 """Curves of training: losses, validation, fusion weights, learning rate and gradient, speed.
 
-The curves of a cross-validation are the mean over its folds at the steps that all of them have; the folds are drawn
-faintly.  Cost: TensorBoard's files are read once.
+The curve of a cross-validation is the mean over its folds, point by point: folds have other numbers of steps, so their
+last points, and validations, stand at other steps, and the mean stands at the mean step.  The folds are drawn faintly.
+Cost: TensorBoard's files are read once.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import plotly.graph_objects as go
 
 from launch.html_report.files import RunFiles, Scalars
 from launch.html_report.look import colour, dash
-from launch.html_report.section import Plot, Section
+from launch.html_report.section import PLOT_HEIGHT, Plot, Section
 from launch.html_report.sections.lacking import of_runs_only
 from launch.run_config import PHONES_FOLDER
 
@@ -28,14 +30,17 @@ KINDS = (
 """Beginning of TensorBoard's name, title, axis."""
 
 
+Points = Sequence[tuple[float, float]]
+
+
 class Curve(NamedTuple):
     """One curve of a run."""
 
     name: str
     """TensorBoard's name."""
-    points: list[tuple[int, float]]
+    points: Points
     """(step, value); of a cross-validation the mean over the folds."""
-    of_folds: list[list[tuple[int, float]]]
+    of_folds: list[Points]
     """The curve of each fold; empty for a single run."""
 
 
@@ -49,7 +54,7 @@ def section(runs: Sequence[RunFiles]) -> Section:
     )
     for below, heading in (("", ""), (PHONES_FOLDER, "Phone heads: ")):
         curves = {run.name: gather(run.curves(below)) for run in runs if run.kind != "baselines"}
-        for kind, title, axis in KINDS:
+        for kind, title, axis in KINDS[: 2 if below else None]:
             plot = draw(f"curves-{below}{kind.replace('/', '-')}", heading + title, axis, kind, curves)
             if plot is not None:
                 found.plots.append(plot)
@@ -81,9 +86,7 @@ def gather(curves_of_folds: Sequence[Scalars]) -> list[Curve]:
         if len(folds) == 1:
             merged.append(Curve(name, _thinned(folds[0]), []))
             continue
-        values = [dict(fold) for fold in folds]
-        steps = [step for step, _ in folds[0] if all(step in known for known in values)]
-        mean = [(step, sum(known[step] for known in values) / len(values)) for step in steps]
+        mean = [tuple(np.mean(points, axis=0).tolist()) for points in zip(*folds, strict=False)]
         merged.append(Curve(name, _thinned(mean), [_thinned(fold) for fold in folds]))
     return merged
 
@@ -116,12 +119,11 @@ def draw(plot_id: str, title: str, axis: str, kind: str, curves: Mapping[str, Se
                 figure.add_trace(_line(fold, shown, {**style, "width": 1}, faint=True))
             figure.add_trace(_line(curve.points, shown, style))
     figure.update_layout(xaxis={"title": {"text": "step"}}, yaxis={"title": {"text": axis}})
-    return Plot(plot_id, title, figure)
+    entries = sum(len(mine) for mine in chosen.values())
+    return Plot(plot_id, title, figure, height=PLOT_HEIGHT + 20 * max(0, -(-entries // 3) - 2))
 
 
-def _line(
-    points: Sequence[tuple[int, float]], name: str, line: Mapping[str, object], faint: bool = False
-) -> go.Scatter:
+def _line(points: Points, name: str, line: Mapping[str, object], faint: bool = False) -> go.Scatter:
     return go.Scatter(
         x=[step for step, _ in points],
         y=[value for _, value in points],
@@ -136,6 +138,6 @@ def _line(
     )
 
 
-def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+def _thinned(points: Points) -> Points:
     every = -(-len(points) // MOST_POINTS)
     return list(points[::every]) if every else []

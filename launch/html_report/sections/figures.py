@@ -1,14 +1,14 @@
 """The figures of every run side by side, with their intervals and what chance gives.  Cost: milliseconds."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from launch.html_report.files import RunFiles
 from launch.html_report.look import colour, symbol
 from launch.html_report.section import Plot, Section, Table
-from launch.html_report.sections.columns import GROUPS, Column, Figures, columns_of
+from launch.html_report.sections.columns import GROUPS, RETRIEVAL, SPEAKERS, UTTERANCES, Column, Figures, columns_of
+from launch.html_report.sections.intervals import bars, draw_group
 from launch.html_report.sections.lacking import lacks_evaluation
 
 
@@ -24,9 +24,14 @@ def section(runs: Sequence[RunFiles]) -> Section:
     found.missing = [lacks_evaluation(run) for run in runs if not columns_of(run)]
     if columns:
         found.plots.append(draw_by_recordings(columns))
-        found.plots += [
-            plot for group in GROUPS if (plot := draw_group(f"figures-{GROUPS.index(group)}", group, columns))
-        ]
+        for plot_id, group in (
+            ("figures-utterances", UTTERANCES),
+            ("figures-speakers", SPEAKERS),
+            ("figures-retrieval", RETRIEVAL),
+        ):
+            plot = draw_group(plot_id, group, columns)
+            if plot is not None:
+                found.plots.append(plot)
         found.tables.append(table(columns))
     return found
 
@@ -34,51 +39,6 @@ def section(runs: Sequence[RunFiles]) -> Section:
 def gather(runs: Sequence[RunFiles]) -> list[Column]:
     """Return a column for each system of each run."""
     return [column for run in runs for column in columns_of(run)]
-
-
-def draw_group(plot_id: str, group: str, columns: Sequence[Column]) -> Plot | None:
-    """Draw the figures of a part of the table as points with their intervals; None if nobody has any.
-
-    Args:
-        plot_id: the plot's name on the page.
-        group: which part, of `GROUPS`.
-        columns: the systems.
-    """
-    titles = list(dict.fromkeys(title for column in columns for part, title in column.figures if part == group))
-    traces = []
-    for number, column in enumerate(columns):
-        known = [
-            (title, column.figures[group, title])
-            for title in titles
-            if (group, title) in column.figures and column.figures[group, title]["value"] is not None
-        ]
-        if known:
-            traces.append(_points(number, column.name, known))
-    if not traces:
-        return None
-    chances = {
-        title: column.figures[group, title]["chance"]
-        for column in columns
-        for title in titles
-        if (group, title) in column.figures and column.figures[group, title]["chance"] is not None
-    }
-    traces.append(
-        go.Scatter(
-            x=list(chances.values()),
-            y=list(chances),
-            name="chance",
-            mode="markers",
-            marker={"symbol": "line-ns-open", "size": 16, "color": "#808080", "line": {"width": 2}},
-            hovertemplate="%{y}: chance %{x:.3f}<extra></extra>",
-        )
-    )
-    figure = go.Figure(traces)
-    figure.update_layout(
-        xaxis={"range": [min(0, _lowest(columns, group)), 1.02], "title": {"text": "value"}},
-        yaxis={"categoryorder": "array", "categoryarray": titles[::-1]},
-        legend={"y": -0.25},
-    )
-    return Plot(plot_id, group, figure, height=170 + 26 * len(titles) + 14 * len(columns))
 
 
 def draw_by_recordings(columns: Sequence[Column]) -> Plot:
@@ -90,22 +50,24 @@ def draw_by_recordings(columns: Sequence[Column]) -> Plot:
         figure.add_scatter(
             x=sizes,
             y=[one["value"] for one in figures],
-            error_y=_bars(figures),
+            error_y=bars(figures),
             name=column.name,
             mode="lines+markers",
             marker={"color": colour(number), "symbol": symbol(number), "size": 9},
             line={"color": colour(number)},
             hovertemplate="%{x} recordings: %{y:.3f}<extra>%{fullData.name}</extra>",
         )
-    first = columns[0].by_recordings
-    figure.add_scatter(
-        x=list(first),
-        y=[one["chance"] for one in first.values()],
-        name="chance",
-        mode="lines",
-        line={"color": "#808080", "dash": "dash"},
-        hovertemplate="chance %{y:.3f}<extra></extra>",
-    )
+    sizes = max((list(column.by_recordings) for column in columns), key=len)
+    # Runs with other accents have another chance.
+    for chance in dict.fromkeys(one["chance"] for column in columns for one in column.by_recordings.values()):
+        figure.add_scatter(
+            x=sizes,
+            y=[chance] * len(sizes),
+            name=f"chance {chance:.3f}",
+            mode="lines",
+            line={"color": "#808080", "dash": "dash"},
+            hovertemplate="chance %{y:.3f}<extra></extra>",
+        )
     figure.update_layout(
         xaxis={"title": {"text": "recordings heard of a speaker"}, "type": "category"},
         yaxis={"title": {"text": "balanced accuracy"}, "range": [0, 1.02]},
@@ -123,8 +85,8 @@ def table(columns: Sequence[Column]) -> Table:
         for figure in known:
             if figure is not None and figure["value"] is None and figure["reason"]:
                 reasons[f"{key[1]}: {figure['reason']}"] = None
-        chance = next((figure["chance"] for figure in known if figure is not None), None)
-        rows.append([key[0], key[1], *(cell(figure) for figure in known), _number(chance)])
+        chances = dict.fromkeys(_number(figure["chance"]) for figure in known if figure is not None)
+        rows.append([key[0], key[1], *(cell(figure) for figure in known), "; ".join(chances)])
     names = [column.name for column in columns]
     return Table(["", "figure", *names, "chance"], rows, "All figures", "; ".join(reasons))
 
@@ -137,41 +99,6 @@ def cell(figure: Figures | None) -> str:
         return _number(figure["value"])
     low, high = figure["interval"]
     return f"{_number(figure['value'])} [{low:.2f}, {high:.2f}]"
-
-
-def _points(number: int, name: str, known: Sequence[tuple[str, Figures]]) -> go.Scatter:
-    figures = [figure for _, figure in known]
-    return go.Scatter(
-        x=[figure["value"] for figure in figures],
-        y=[title for title, _ in known],
-        error_x=_bars(figures),
-        customdata=[[figure["basis"]] for figure in figures],
-        name=name,
-        mode="markers",
-        marker={"color": colour(number), "symbol": symbol(number), "size": 10},
-        hovertemplate="%{y}: %{x:.3f}<br>%{customdata[0]}<extra>%{fullData.name}</extra>",
-    )
-
-
-def _bars(figures: Sequence[Figures]) -> Mapping[str, Any]:
-    """Return plotly's error bars of intervals; an estimate without one has none."""
-    intervals = [one["interval"] or (one["value"], one["value"]) for one in figures]
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - one["value"] for one, (_, high) in zip(figures, intervals, strict=True)],
-        "arrayminus": [one["value"] - low for one, (low, _) in zip(figures, intervals, strict=True)],
-        "thickness": 1.2,
-    }
-
-
-def _lowest(columns: Sequence[Column], group: str) -> float:
-    return min(
-        (figure["interval"] or [figure["value"]])[0]
-        for column in columns
-        for (part, _), figure in column.figures.items()
-        if part == group and figure["value"] is not None
-    )
 
 
 def _number(value: float | None) -> str:
