@@ -10,7 +10,22 @@ from accent.files import writable_folder, write_text
 from launch.html_report.files import RunFiles, open_all
 from launch.html_report.page import render
 from launch.html_report.section import Section
-from launch.html_report.sections import about, calibration, confusion, curves, figures, fusion, leakage, space
+from launch.html_report.sections import (
+    about,
+    calibration,
+    confusion,
+    curves,
+    figures,
+    fusion,
+    leakage,
+    phones,
+    prosody,
+    reconstruction,
+    space,
+    vowels,
+)
+from launch.html_report.sections.lacking import lacks_shards
+from launch.html_report.speech import Speech, read_speech
 
 NAME = "report.html"
 
@@ -53,6 +68,8 @@ def write_report(
 
 def sections_of(runs: Sequence[RunFiles], umap: bool = False, seed: int = 0) -> list[Section]:
     """Return everything the page shows, in order."""
+    speeches = speeches_of(runs, seed)
+    lacking = [lacks_shards(run) for run in runs if run.shard_set is None and run.kind != "baselines"]
     return [
         figures.section(runs),
         curves.section(runs),
@@ -61,8 +78,22 @@ def sections_of(runs: Sequence[RunFiles], umap: bool = False, seed: int = 0) -> 
         calibration.section(runs),
         fusion.section(runs),
         leakage.section(runs),
+        phones.section(runs),
+        vowels.section(speeches, lacking),
+        prosody.section(speeches, lacking),
+        reconstruction.section(runs),
         about.section(runs),
     ]
+
+
+def speeches_of(runs: Sequence[RunFiles], seed: int = 0) -> dict[str, Speech]:
+    """Read the shard sets of the runs, each once, by the names of their folders."""
+    found: dict[Path, Speech] = {}
+    for run in runs:
+        if run.shard_set is not None and run.shard_set.root.resolve() not in found:
+            found[run.shard_set.root.resolve()] = read_speech(run.shard_set, seed=seed)
+    names = [root.name for root in found]
+    return {str(root) if names.count(root.name) > 1 else root.name: speech for root, speech in found.items()}
 
 
 def summary(run: RunFiles) -> str:
