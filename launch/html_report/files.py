@@ -120,6 +120,18 @@ class RunFiles:
         return [(run, GroupPredictions.load(run.folder / PREDICTIONS)) for run in self.folds]
 
     @cached_property
+    def unseen_keys(self) -> dict[str, str]:
+        """The keys of the unseen recordings, each with its speaker; none where nothing was embedded."""
+        if self.embeddings is not None:
+            unseen = self.embeddings[1]
+            return dict(zip(unseen.key_N.tolist(), unseen.speaker_N.tolist(), strict=True))
+        found: dict[str, str] = {}
+        for _, answers in self.predictions:
+            singles = answers.rows(answers.size_G == 1)
+            found |= dict(zip(singles.key_G.tolist(), singles.speaker_G.tolist(), strict=True))
+        return found
+
+    @cached_property
     def config(self) -> RunConfig | None:
         """The configuration; None for baselines."""
         return None if self.kind == "baselines" else load(RunConfig, self.folder / "config.yaml")

@@ -3,7 +3,7 @@
 Cost: a few seconds and 4.8 MB for plotly.js; then what each section says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from accent.files import writable_folder, write_text
@@ -25,6 +25,7 @@ from launch.html_report.sections import (
     vowels,
 )
 from launch.html_report.sections.lacking import lacks_shards
+from launch.html_report.sound import sounds
 from launch.html_report.speech import Speech, read_speech
 
 NAME = "report.html"
@@ -33,6 +34,7 @@ NAME = "report.html"
 def write_report(
     folders: Sequence[Path],
     output: Path | None = None,
+    corpus: Path | None = None,
     shards: Path | None = None,
     umap: bool = False,
     seed: int = 0,
@@ -42,6 +44,7 @@ def write_report(
     Args:
         folders: runs, cross-validations, baselines; they stand side by side.
         output: the file; `report.html` in the first folder if not given.
+        corpus: the corpus that the runs' shard sets were made from: points of the maps then play their recordings.
         shards: the shard set, where it is no longer where the configurations say.
         umap: whether UMAP's maps come beside those of the principal components; needs the extra `umap`.
         seed: of every choice of recordings.
@@ -56,24 +59,23 @@ def write_report(
     runs = open_all(folders, shards)
     path = output if output is not None else folders[0] / NAME
     writable_folder(path.parent)
-    page = render(
-        "accent: " + ", ".join(run.name for run in runs),
-        [summary(run) for run in runs],
-        sections_of(runs, umap, seed),
-        {},
-    )
+    heard = {} if corpus is None else sounds(runs, corpus, seed=seed)
+    title = "accent: " + ", ".join(run.name for run in runs)
+    page = render(title, [summary(run) for run in runs], sections_of(runs, heard, umap, seed), heard)
     write_text(path, page)
     return path
 
 
-def sections_of(runs: Sequence[RunFiles], umap: bool = False, seed: int = 0) -> list[Section]:
+def sections_of(
+    runs: Sequence[RunFiles], heard: Collection[str] = (), umap: bool = False, seed: int = 0
+) -> list[Section]:
     """Return everything the page shows, in order."""
     speeches = speeches_of(runs, seed)
     lacking = [lacks_shards(run) for run in runs if run.shard_set is None and run.kind != "baselines"]
     return [
         figures.section(runs),
         curves.section(runs),
-        space.section(runs, umap, seed),
+        space.section(runs, heard, umap, seed),
         confusion.section(runs),
         calibration.section(runs),
         fusion.section(runs),

@@ -3,8 +3,9 @@
 The embedding before it is brought to unit length is a linear map of the standardised entries of all phones, and the
 accent head compares it with one direction an accent.  So every entry has a weight in the comparison of an accent with
 the mean of all.  Entries have about the same spread, so the squares of these weights say how much of the comparison
-rests on an entry.  They are summed over the entries of a phone, its contexts, thirds and columns, and given as shares
-that sum to one for each accent.
+rests on an entry.  They are summed over the entries of a phone, its contexts, thirds and columns.  Views with many
+entries, which go up and down together, would come off too lightly by that, so each view gets its fusion weight, and
+the squares divide it over the phones.  The shares sum to one for each accent.
 
 Shapes: A accents, V views, P phones, K cells and C columns of a view, Q directions.  Cost: reads the model; a second.
 """
@@ -45,8 +46,9 @@ def section(runs: Sequence[RunFiles]) -> Section:
     found = Section(
         "phones",
         "Phones that carry the accent",
-        "How much of the comparison of an accent with all others rests on each phone: the squared weights of the "
-        "pooling by phone, as shares of each accent. The phones that matter most stand first.",
+        "How much of the comparison of an accent with all others rests on each phone: the fusion weight of each view, "
+        "divided over the phones by the squared weights of their entries. The shares of an accent sum to one. The "
+        "phones that matter most stand first.",
     )
     for number, run in enumerate(runs):
         shares = gather(run)
@@ -112,11 +114,12 @@ def shares_of(encoder: PhoneticEncoder) -> Shares:
         )
         squares.append(square_AK.new_zeros(len(square_AK), len(numbers)).index_add_(1, phone_K, square_AK))
     square_AVP = torch.stack(squares, dim=1)
+    within_view_AVP = square_AVP / square_AVP.sum(2, keepdim=True)
     return Shares(
         list(encoder.config.accents),
         [view.name for view in embedding.views],
         [PHONES[number] for number in numbers],
-        (square_AVP / square_AVP.sum((1, 2), keepdim=True)).numpy(),
+        (within_view_AVP * embedding.weights().double()[:, None]).numpy(),
     )
 
 

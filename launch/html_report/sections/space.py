@@ -7,7 +7,7 @@ a cross-validation have embeddings in spaces of their own, so each has a map of 
 Shapes: N recordings, E embedding.  Cost: milliseconds; UMAP of 1,500 recordings takes about 20 s.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ MOST_POINTS = 750
 FAINT = 0.35
 DIGITS = 4
 """Of a coordinate."""
+HINT = "<br>click to hear"
 
 
 class Axes(NamedTuple):
@@ -50,6 +51,8 @@ class Space:
     sex_N: np.ndarray
     """Names; "" where unknown."""
     unseen_N: np.ndarray
+    heard_N: np.ndarray
+    """Whether the page has the sound."""
     accents: list[str]
 
 
@@ -57,11 +60,12 @@ Project = Callable[[np.ndarray], tuple[np.ndarray, Axes]]
 """Embeddings [N, E] -> points [N, 2]."""
 
 
-def section(runs: Sequence[RunFiles], umap: bool = False, seed: int = 0) -> Section:
+def section(runs: Sequence[RunFiles], heard: Collection[str] = (), umap: bool = False, seed: int = 0) -> Section:
     """Return the section.
 
     Args:
         runs: what is shown.
+        heard: keys of the recordings that the page has the sound of.
         umap: whether UMAP's maps come beside those of the principal components.
         seed: of the recordings drawn and of UMAP.
     """
@@ -77,7 +81,7 @@ def section(runs: Sequence[RunFiles], umap: bool = False, seed: int = 0) -> Sect
         projections.append(("umap", lambda embeddings_NE: neighbourhoods(embeddings_NE, seed)))
     for number, run in enumerate(runs):
         for name, project in projections:
-            spaces = gather(run, project, seed)
+            spaces = gather(run, project, heard, seed)
             if not spaces:
                 found.missing.append(of_runs_only(run) if run.kind == "baselines" else lacks_evaluation(run))
                 break
@@ -89,7 +93,7 @@ def section(runs: Sequence[RunFiles], umap: bool = False, seed: int = 0) -> Sect
     return found
 
 
-def gather(run: RunFiles, project: Project, seed: int = 0) -> list[Space]:
+def gather(run: RunFiles, project: Project, heard: Collection[str] = (), seed: int = 0) -> list[Space]:
     """Project a run's recordings, or those of each fold; none where nothing was embedded."""
     if run.embeddings is not None:
         training, unseen, accents = run.embeddings
@@ -110,6 +114,7 @@ def gather(run: RunFiles, project: Project, seed: int = 0) -> list[Space]:
                 np.array(accents)[joined("accent_N")],
                 joined("sex_N"),
                 np.arange(len(point_N2)) >= len(kept[0]),
+                np.isin(joined("key_N"), list(heard)),
                 accents,
             )
         ]
@@ -129,6 +134,7 @@ def gather(run: RunFiles, project: Project, seed: int = 0) -> list[Space]:
                 singles.accents[singles.accent_G[rows]],
                 np.full(len(point_N2), ""),
                 np.ones(len(point_N2), dtype=bool),
+                np.isin(singles.key_G[rows], list(heard)),
                 accents,
             )
         )
@@ -177,16 +183,20 @@ def draw_speakers(plot_id: str, space: Space) -> Plot:
             if not names:
                 continue
             sexes = [space.sex_N[space.speaker_N == name][0] for name in names]
+            first_heard = [next(iter(space.key_N[(space.speaker_N == name) & space.heard_N]), "") for name in names]
             figure.add_scatter(
                 x=[round(float(x), DIGITS) for x, _ in means],
                 y=[round(float(y), DIGITS) for _, y in means],
                 text=names,
-                customdata=[["", accent, sex] for sex in sexes],
+                customdata=[
+                    [str(key), accent, str(sex), HINT if key else ""]
+                    for key, sex in zip(first_heard, sexes, strict=True)
+                ],
                 textposition="top center",
                 name=accent if unseen else f"{accent}, training",
                 mode="markers+text" if unseen and len(names) <= 12 else "markers",
                 marker=_marker(number, unseen, 12),
-                hovertemplate="%{text} (%{customdata[1]}) %{customdata[2]}<extra></extra>",
+                hovertemplate="%{text} (%{customdata[1]}) %{customdata[2]}%{customdata[3]}<extra></extra>",
             )
     _label(figure, space.axes)
     return Plot(plot_id, f"{space.name}: speakers (means of their recordings)", figure, height=560)
@@ -232,12 +242,16 @@ def _trace(space: Space, rows_N: np.ndarray, name: str, number: int, unseen: boo
     return go.Scatter(
         x=np.round(space.point_N2[rows_N, 0].astype(float), DIGITS).tolist(),
         y=np.round(space.point_N2[rows_N, 1].astype(float), DIGITS).tolist(),
-        customdata=np.stack([space.key_N, space.accent_N, space.speaker_N], axis=1)[rows_N].tolist(),
+        customdata=np.stack([space.key_N, space.accent_N, space.speaker_N, _hints(space)], axis=1)[rows_N].tolist(),
         name=name,
         mode="markers",
         marker=_marker(number, unseen, 9),
-        hovertemplate="%{customdata[0]}<br>%{customdata[2]} (%{customdata[1]})<extra></extra>",
+        hovertemplate="%{customdata[0]}<br>%{customdata[2]} (%{customdata[1]})%{customdata[3]}<extra></extra>",
     )
+
+
+def _hints(space: Space) -> np.ndarray:
+    return np.where(space.heard_N, HINT, "")
 
 
 def _marker(number: int, unseen: bool, size: int) -> dict[str, object]:
