@@ -14,7 +14,10 @@ function play(key) {
   audio.hidden = !heard;
   if (heard) {
     audio.src = sound[key];
-    audio.play();
+    audio.play().catch((error) => {
+      // Another click, which loads another recording, ends this one; that is no fault.
+      if (error.name !== "AbortError") document.getElementById("playing").textContent = `${key}: ${error.message}`;
+    });
   } else {
     audio.pause();
   }

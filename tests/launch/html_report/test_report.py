@@ -1,14 +1,23 @@
 """The page of an evaluated run holds the evaluation's numbers, needs nothing outside, and a browser draws it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
+from sklearn.metrics import r2_score
 from torch.utils.tensorboard import SummaryWriter
 
+from accent.configuration import load
+from accent.features.schema import family_slices
+from accent.inference.model_file import load_model
 from launch.evaluation.evaluate import evaluate_run
 from launch.html_report.report import write_report
+from launch.run_config import RunConfig
+from shards.shard_set.manifest import ShardSet
+from shards.shard_set.reader import ShardReader
 from tests.support.evaluated_runs import make_run, split_of, synthetic
 from tests.support.report_page import Page, in_browser
 
@@ -26,7 +35,7 @@ def run(tmp_path_factory):
     """An evaluated run of an untrained model, with curves."""
     shard_set = synthetic(tmp_path_factory.mktemp("shards"))
     run = make_run(tmp_path_factory.mktemp("runs") / "first", shard_set, split_of(shard_set))
-    evaluate_run(run, shard_set.root)
+    evaluate_run(run, shard_set.root, leave_out_families=True)
     with SummaryWriter(str(run / "tensorboard")) as writer:
         for name, points in CURVES.items():
             for step, value in points:
@@ -47,7 +56,7 @@ def report(run):
 def test_every_figure_of_the_evaluation_is_drawn_with_its_interval(page, report):
     drawn = {}
     for plot in page.plots():
-        trace = page.traces(plot).get("first") if plot.startswith("figures-") else None
+        trace = page.traces(plot).get("first") if plot.startswith(("figures-", "leakage-")) else None
         if trace is not None and plot != "figures-by-recordings":
             bars = zip(trace["error_x"]["arrayminus"], trace["error_x"]["array"], strict=True)
             for title, value, (below, above) in zip(trace["y"], trace["x"], bars, strict=True):
@@ -118,6 +127,57 @@ def test_maps_show_every_recording_at_its_principal_components(page, run):
         assert trace["name"] == accents.pop() + ("" if unseen.pop() else ", training")
     speakers = page.json["data-space-pca-speakers-0"]["data"]
     assert sorted(name for trace in speakers for name in trace["text"]) == sorted(set(archive["speakers"]))
+
+
+def test_reliability_adds_up_to_the_calibration_error(page, report):
+    trace = page.traces("calibration-utterance")["first"]
+    count, sure, right = (np.array(trace[key]) for key in ("text", "x", "y"))
+    assert count.sum() == sum(map(sum, report["confusion"]["accent_head"]))
+    assert (count * np.abs(sure - right)).sum() / count.sum() == pytest.approx(report["calibration"]["ece"], abs=1e-9)
+    assert f"{report['calibration']['cllr']:.3f}" in page.text
+
+
+def test_fusion_weights_and_what_a_family_costs_are_those_of_the_evaluation(page, report):
+    weights = page.traces("fusion-weights")["first"]
+    assert dict(zip(weights["y"], weights["x"], strict=True)) == report["fusion_weights"]
+    for unit in ("utterance", "speaker"):
+        costs = page.traces(f"fusion-cost-{unit}")["first"]
+        expected = {name: found[unit]["cost"]["value"] for name, found in report["left_out_families"].items()}
+        assert dict(zip(costs["y"], costs["x"], strict=True)) == expected
+        assert costs["x"] == sorted(costs["x"], reverse=True)
+
+
+def test_what_a_run_lacks_is_said_with_the_command_that_makes_it(page, run):
+    assert "no channel controls: run accent baselines SHARDS -o BASE" in page.text
+    assert "first: its model pools over time, not by phone" in page.text
+    assert "no alignments, so no vowels; run accent align" in page.text
+
+
+def test_the_reconstruction_drawn_is_the_models(page, run):
+    model, _ = load_model(run)
+    shard_set = ShardSet.open(load(RunConfig, run / "config.yaml").shards)
+    reader = ShardReader(shard_set)
+    keys = {reader.metadata(number)["key"]: number for number in range(len(shard_set))}
+    shown = re.findall(r"first: (\S+) \(", page.text)
+    assert len(set(shown)) == 3 and {shard_set.speakers[shard_set.index["speaker"][keys[key]]] for key in shown} <= set(
+        split_of(shard_set).test
+    )
+    explained = page.traces("reconstruction-explained")["first"]
+    targets, predictions = [], []
+    for place, key in enumerate(shown):
+        frames = torch.from_numpy(reader.frames(keys[key]).astype(np.float32))[None]
+        with torch.no_grad():
+            output = model(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
+        traces = page.traces(f"reconstruction-0-{place}")
+        mel = output.reconstruction_BTD[0, :300, : family_slices()["mel"].stop].T
+        np.testing.assert_allclose(np.array(traces["predicted"]["z"]), mel.numpy(), atol=0.006)
+        np.testing.assert_allclose(
+            np.array(traces["target"]["z"]), output.target_BTD[0, :300, : len(mel)].T.numpy(), atol=0.006
+        )
+        targets.append(output.target_BTD[0, :, : len(mel)].numpy())
+        predictions.append(output.reconstruction_BTD[0, :, : len(mel)].numpy())
+    expected = r2_score(np.concatenate(targets), np.concatenate(predictions), multioutput="variance_weighted")
+    assert dict(zip(explained["x"], explained["y"], strict=True))["mel"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_configuration_of_the_run_is_there(page, run):
