@@ -131,7 +131,7 @@ def test_maps_show_every_recording_at_its_principal_components(page, run):
 
 def test_reliability_adds_up_to_the_calibration_error(page, report):
     trace = page.traces("calibration-utterance")["first"]
-    count, sure, right = (np.array(trace[key]) for key in ("text", "x", "y"))
+    count, sure, right = (np.array(trace[key], dtype=float) for key in ("text", "x", "y"))
     assert count.sum() == sum(map(sum, report["confusion"]["accent_head"]))
     assert (count * np.abs(sure - right)).sum() / count.sum() == pytest.approx(report["calibration"]["ece"], abs=1e-9)
     assert f"{report['calibration']['cllr']:.3f}" in page.text
@@ -158,7 +158,7 @@ def test_the_reconstruction_drawn_is_the_models(page, run):
     shard_set = ShardSet.open(load(RunConfig, run / "config.yaml").shards)
     reader = ShardReader(shard_set)
     keys = {reader.metadata(number)["key"]: number for number in range(len(shard_set))}
-    shown = re.findall(r"first: (\S+) \(", page.text)
+    shown = re.findall(r"first: (\w+-\w+) \(", page.text)
     assert len(set(shown)) == 3 and {shard_set.speakers[shard_set.index["speaker"][keys[key]]] for key in shown} <= set(
         split_of(shard_set).test
     )
