@@ -13,7 +13,7 @@ from launch.evaluation.left_out_families import left_out
 from launch.extraction.extract import extract
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import ShardSet
-from tests.support.evaluated_runs import make_run, split_of, synthetic
+from tests.support.training.evaluated_runs import make_run, split_of, synthetic
 
 
 @pytest.fixture(scope="module")

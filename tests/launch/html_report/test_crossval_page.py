@@ -19,7 +19,7 @@ from launch.html_report.report import write_report
 from launch.html_report.sections.curves import gather
 from launch.html_report.sections.phones import shares_of
 from tests.support.report_page import Page
-from tests.support.small_runs import small_shards
+from tests.support.training.small_runs import small_shards
 
 TWO = FoldConfig("2")
 TINY = (

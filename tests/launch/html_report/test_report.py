@@ -18,8 +18,8 @@ from launch.html_report.report import write_report
 from launch.run_config import RunConfig
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
-from tests.support.evaluated_runs import make_run, split_of, synthetic
 from tests.support.report_page import Page, in_browser
+from tests.support.training.evaluated_runs import make_run, split_of, synthetic
 
 CURVES = {
     "loss/total": [(2, 3.5), (4, 2.25), (6, 1.125)],

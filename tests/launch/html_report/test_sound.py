@@ -14,10 +14,10 @@ from launch.html_report.report import write_report
 from launch.html_report.sound import MOST_SECONDS, RATE, encoded, sounds
 from shards import FeatureProcessor
 from shards.splits.split import Split
-from tests.support.evaluated_runs import make_run
 from tests.support.report_page import Page
-from tests.support.synthesis import vowel
-from tests.support.vowel_corpus import SPEAKERS, make_vowel_corpus
+from tests.support.sound.synthesis import vowel
+from tests.support.sound.vowel_corpus import SPEAKERS, make_vowel_corpus
+from tests.support.training.evaluated_runs import make_run
 
 TESTED = ("O1", "C1")
 
