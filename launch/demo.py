@@ -66,7 +66,8 @@ def run_demo(folder: Path) -> None:
         console.print(f"  picture      {picture}")
     console.print(f"  figures      {run / 'evaluation' / 'evaluation.json'}")
     console.print(f"  TensorBoard  tensorboard --logdir {run / 'tensorboard'}")
-    console.print(f"  report       {page}: open it in a browser; it plays the recordings and needs no network")
+    console.print(f"  report       {page}")
+    console.print("               one page of it all: open it in a browser; its maps play the recordings")
 
 
 def train(config: Path, overrides: list[str]) -> None:

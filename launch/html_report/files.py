@@ -72,10 +72,15 @@ class RunFiles:
 
     @cached_property
     def run_folders(self) -> list[Path]:
-        """The folders with a model: the run's own, or those of finished folds."""
+        """The run's own folder, or those of finished folds."""
         if self.kind == "run":
             return [self.folder]
         return [run.folder for run in self.folds]
+
+    @property
+    def model_folders(self) -> list[Path]:
+        """Those of the run folders that have a model."""
+        return [folder for folder in self.run_folders if (folder / "model").is_dir()]
 
     @cached_property
     def evaluation(self) -> dict[str, Any] | None:

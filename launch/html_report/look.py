@@ -7,9 +7,6 @@ PALETTE = ("#0072B2", "#D98C00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8
 black and yellow are replaced: one is lost on a dark page, the other on a light one."""
 SYMBOLS = ("circle", "triangle-up", "square", "diamond", "triangle-down", "cross", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-SHARES = [[0.0, "rgba(0,114,178,0)"], [1.0, "rgba(0,114,178,1)"]]
-"""Colour scale from nothing to all, on either background."""
-DIVERGING = [[0.0, "#D55E00"], [0.5, "rgba(128,128,128,0.1)"], [1.0, "#0072B2"]]
 SEQUENTIAL = "Viridis"
 
 
@@ -37,12 +34,16 @@ def dash(number: int) -> str:
 def themes() -> dict[str, dict[str, Any]]:
     """Return plotly's templates of the light and of the dark page, by name."""
     return {
-        "light": _theme("#1f2328", "#d8dee4", "#ffffff"),
-        "dark": _theme("#e6edf3", "#3d444d", "#1c2128"),
+        "light": _theme("#1f2328", "#d8dee4", "#ffffff", [[0, "#f6f8fa"], [1, "#0072B2"]]),
+        "dark": _theme("#e6edf3", "#3d444d", "#1c2128", [[0, "#151b23"], [1, "#56B4E9"]]),
     }
 
 
-def _theme(text: str, grid: str, box: str) -> dict[str, Any]:
+def _theme(text: str, grid: str, box: str, shares: list[list[Any]]) -> dict[str, Any]:
+    """Return a template; `shares` is the scale of heatmaps that name none, from the colour of the page to a strong one.
+
+    Plotly chooses the colour of text on a cell by the cell's colour, so no colour of the scale is transparent.
+    """
     axis = {
         "gridcolor": grid,
         "linecolor": grid,
@@ -52,6 +53,7 @@ def _theme(text: str, grid: str, box: str) -> dict[str, Any]:
         "ticks": "",
     }
     return {
+        "data": {"heatmap": [{"colorscale": shares}]},
         "layout": {
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",

@@ -15,7 +15,7 @@ from launch.evaluation.group_predictions import concatenate
 from launch.html_report.files import RunFiles
 from launch.html_report.look import colour, symbol
 from launch.html_report.section import Plot, Section, Table
-from launch.html_report.sections.lacking import lacks_evaluation, of_runs_only
+from launch.html_report.sections.lacking import lacks_evaluation, lacks_model
 
 UNITS = {"utterance": "Single utterances", "speaker": "Speakers, all recordings heard"}
 
@@ -42,7 +42,7 @@ def section(runs: Sequence[RunFiles]) -> Section:
         mine = gather(run)
         diagrams += mine
         if not mine:
-            found.missing.append(of_runs_only(run) if run.kind == "baselines" else lacks_evaluation(run))
+            found.missing.append(lacks_model(run) if run.kind == "baselines" else lacks_evaluation(run))
     names = list(dict.fromkeys(one.name for one in diagrams))
     for unit, title in UNITS.items():
         chosen = {names.index(one.name): one for one in diagrams if one.unit == unit}

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from launch.html_report.files import RunFiles
-from launch.html_report.look import SHARES
 from launch.html_report.section import Plot, Section
 from launch.html_report.sections.lacking import lacks_evaluation
 from launch.reporting.tables import TITLES
@@ -72,7 +71,6 @@ def draw(plot_id: str, title: str, confusion: Confusion) -> Plot:
             y=confusion.accents,
             text=[[round(count, 2) for count in row] for row in counts_AA],
             texttemplate="%{text}",
-            colorscale=SHARES,
             zmin=0,
             zmax=1,
             xgap=2,

@@ -5,6 +5,7 @@ last points, and validations, stand at other steps, and the mean stands at the m
 Cost: TensorBoard's files are read once.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import plotly.graph_objects as go
 from launch.html_report.files import RunFiles, Scalars
 from launch.html_report.look import colour, dash
 from launch.html_report.section import PLOT_HEIGHT, Plot, Section
-from launch.html_report.sections.lacking import of_runs_only
+from launch.html_report.sections.lacking import lacks_model
 from launch.run_config import PHONES_FOLDER
 
 MOST_POINTS = 1_000
@@ -59,7 +60,7 @@ def section(runs: Sequence[RunFiles]) -> Section:
             if plot is not None:
                 found.plots.append(plot)
         if not below:
-            found.missing = [of_runs_only(run) for run in runs if run.kind == "baselines"]
+            found.missing = [lacks_model(run) for run in runs if run.kind == "baselines"]
             found.missing += [
                 f"{name}: no curves (no tensorboard/ in its folder); training writes them"
                 for name, mine in curves.items()
@@ -126,7 +127,8 @@ def draw(plot_id: str, title: str, axis: str, kind: str, curves: Mapping[str, Se
 def _line(points: Points, name: str, line: Mapping[str, object], faint: bool = False) -> go.Scatter:
     return go.Scatter(
         x=[step for step, _ in points],
-        y=[value for _, value in points],
+        # A loss that is not finite is a gap in its curve.
+        y=[value if math.isfinite(value) else None for _, value in points],
         name=name,
         legendgroup=name,
         showlegend=not faint,

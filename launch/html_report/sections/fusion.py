@@ -13,7 +13,7 @@ from accent.inference.model_file import load_model
 from launch.html_report.files import RunFiles
 from launch.html_report.look import colour
 from launch.html_report.section import Plot, Section
-from launch.html_report.sections.lacking import of_runs_only
+from launch.html_report.sections.lacking import lacks_model
 
 Weights = dict[str, list[float]]
 """Family -> its weight in each model of a run."""
@@ -28,7 +28,7 @@ def section(runs: Sequence[RunFiles]) -> Section:
         "frames. What leaving one out costs is measured on the trained model: its weight becomes zero and the "
         "others grow. It was not trained anew, so it shows what this model rests on, not what a family is worth.",
     )
-    weights = {run.name: gather_weights(run) for run in runs if run.run_folders}
+    weights = {run.name: gather_weights(run) for run in runs if run.evaluation is not None or run.model_folders}
     if weights:
         found.plots.append(draw_weights(weights))
     costs = {}
@@ -40,7 +40,7 @@ def section(runs: Sequence[RunFiles]) -> Section:
             command = f"accent evaluate {run.folder} SHARDS --leave-out-families"
             found.missing.append(f"{run.name}: what leaving a family out costs was not measured; run: {command}")
         elif run.kind == "baselines":
-            found.missing.append(of_runs_only(run))
+            found.missing.append(lacks_model(run))
         else:
             command = f"accent evaluate {run.folder}/fold-0/seed-{run.folds[0].seed if run.folds else 0} SHARDS"
             found.missing.append(
@@ -57,10 +57,9 @@ def gather_weights(run: RunFiles) -> Weights:
     if run.evaluation is not None:
         return {name: [weight] for name, weight in run.evaluation["fusion_weights"].items()}
     found: Weights = {}
-    for folder in run.run_folders:
-        if (folder / "model").is_dir():
-            for name, weight in load_model(folder)[0].fusion_weights().items():
-                found.setdefault(name, []).append(weight)
+    for folder in run.model_folders:
+        for name, weight in load_model(folder)[0].fusion_weights().items():
+            found.setdefault(name, []).append(weight)
     return found
 
 

@@ -19,6 +19,10 @@ def lacks_shards(run: RunFiles) -> str:
     return f"{run.name}: its shard set is not here{named}; say where it is: accent report ... --shards FOLDER"
 
 
-def of_runs_only(run: RunFiles) -> str:
+def lacks_model(run: RunFiles) -> str:
     """Return the line for a folder that has no model."""
-    return f"{run.name}: baselines have no model to look into"
+    if run.kind == "baselines":
+        return f"{run.name}: baselines have no model to look into"
+    if run.kind == "cross-validation":
+        return f"{run.name}: no fold is finished; run the same accent crossval again to end it"
+    return f"{run.name}: no model yet; its training has not reached a validation"

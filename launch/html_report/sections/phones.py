@@ -26,7 +26,7 @@ from accent.model.phonetic.inventory import SILENCE_NUMBER, STATES_PER_UNIT
 from launch.html_report.files import RunFiles
 from launch.html_report.look import SEQUENTIAL
 from launch.html_report.section import Plot, Section
-from launch.html_report.sections.lacking import of_runs_only
+from launch.html_report.sections.lacking import lacks_model
 
 DIGITS = 5
 
@@ -52,13 +52,8 @@ def section(runs: Sequence[RunFiles]) -> Section:
     )
     for number, run in enumerate(runs):
         shares = gather(run)
-        if shares is None:
-            found.missing.append(
-                f"{run.name}: its model pools over time, not by phone; train one of the branch phones, "
-                "such as configs/saa8k.yaml"
-                if run.run_folders
-                else of_runs_only(run)
-            )
+        if isinstance(shares, str):
+            found.missing.append(shares)
             continue
         found.plots += [
             draw_accents(f"phones-accents-{number}", f"{run.name}: phones by accent", shares),
@@ -67,17 +62,19 @@ def section(runs: Sequence[RunFiles]) -> Section:
     return found
 
 
-def gather(run: RunFiles) -> Shares | None:
-    """Return the shares in a run's model, or their mean over the models of all folds; None without phones."""
+def gather(run: RunFiles) -> Shares | str:
+    """Return the shares in a run's model, or their mean over the models of all folds; or why there are none."""
     found = []
-    for folder in run.run_folders:
-        if (folder / "model").is_dir():
-            model, _ = load_model(folder)
-            if not isinstance(model, PhoneticEncoder):
-                return None
-            found.append(shares_of(model))
+    for folder in run.model_folders:
+        model, _ = load_model(folder)
+        if not isinstance(model, PhoneticEncoder):
+            branch = "train one of the branch phones, such as configs/saa8k.yaml"
+            return f"{run.name}: its model pools over time, not by phone; {branch}"
+        if not model.embedding.measured:
+            return f"{run.name}: only its phone heads are trained; train an encoder that begins with them (init=RUN)"
+        found.append(shares_of(model))
     if not found:
-        return None
+        return lacks_model(run)
     phones = sorted({phone for one in found for phone in one.phones})
     mean_AVP = np.zeros((len(found[0].accents), len(found[0].views), len(phones)))
     for one in found:
@@ -114,7 +111,7 @@ def shares_of(encoder: PhoneticEncoder) -> Shares:
         )
         squares.append(square_AK.new_zeros(len(square_AK), len(numbers)).index_add_(1, phone_K, square_AK))
     square_AVP = torch.stack(squares, dim=1)
-    within_view_AVP = square_AVP / square_AVP.sum(2, keepdim=True)
+    within_view_AVP = square_AVP / square_AVP.sum(2, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
     return Shares(
         list(encoder.config.accents),
         [view.name for view in embedding.views],

@@ -18,7 +18,7 @@ from launch.extraction.speaker_statistics import voices_for
 from launch.html_report.files import RunFiles
 from launch.html_report.look import SEQUENTIAL, colour
 from launch.html_report.section import Plot, Section
-from launch.html_report.sections.lacking import lacks_shards, of_runs_only
+from launch.html_report.sections.lacking import lacks_model, lacks_shards
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.shard_set.select import select_samples
@@ -67,11 +67,9 @@ def section(runs: Sequence[RunFiles]) -> Section:
 
 def gather(run: RunFiles) -> tuple[list[Example], str | None]:
     """Return examples of a run, or of the first fold; or a line that says why there are none."""
-    if not run.run_folders:
-        return [], of_runs_only(run)
-    folder = run.run_folders[0]
-    if not (folder / "model").is_dir():
-        return [], f"{run.name}: no model yet; its training has not reached a validation"
+    if not run.model_folders:
+        return [], lacks_model(run)
+    folder = run.model_folders[0]
     model, _ = load_model(folder)
     if not isinstance(model, EnhancedAccentEncoder):
         return [], f"{run.name}: models of the branch phones have no reconstruction"

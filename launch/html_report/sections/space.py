@@ -19,7 +19,7 @@ from accent.metrics.estimate import thin
 from launch.html_report.files import RunFiles
 from launch.html_report.look import colour, symbol
 from launch.html_report.section import Plot, Section
-from launch.html_report.sections.lacking import lacks_evaluation, of_runs_only
+from launch.html_report.sections.lacking import lacks_evaluation, lacks_model
 
 MOST_POINTS = 750
 """Recordings drawn of the unseen and of the training speakers each; evenly over speakers."""
@@ -83,7 +83,7 @@ def section(runs: Sequence[RunFiles], heard: Collection[str] = (), umap: bool = 
         for name, project in projections:
             spaces = gather(run, project, heard, seed)
             if not spaces:
-                found.missing.append(of_runs_only(run) if run.kind == "baselines" else lacks_evaluation(run))
+                found.missing.append(lacks_model(run) if run.kind == "baselines" else lacks_evaluation(run))
                 break
             if run.kind == "run":
                 found.plots.append(draw_recordings(f"space-{name}-recordings-{number}", spaces[0]))

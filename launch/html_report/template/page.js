@@ -4,6 +4,7 @@ const themes = read("themes");
 const sound = read("sound");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const theme = () => themes[dark.matches ? "dark" : "light"];
+const unused = ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"];
 const plots = [...document.querySelectorAll(".plot")];
 
 function play(key) {
@@ -26,7 +27,7 @@ function play(key) {
 async function drawAll() {
   for (const place of plots) {
     const { data, layout } = read(`data-${place.id}`);
-    const config = { responsive: true, displaylogo: false };
+    const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: unused };
     await Plotly.newPlot(place, data, { ...layout, template: theme() }, config);
     place.on("plotly_click", ({ points }) => {
       const key = points[0].customdata?.[0];

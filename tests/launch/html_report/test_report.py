@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
 from sklearn.metrics import r2_score
+from sklearn.neighbors import KNeighborsClassifier
 from torch.utils.tensorboard import SummaryWriter
 
 from accent.configuration import load
@@ -15,6 +17,7 @@ from accent.features.schema import family_slices
 from accent.inference.model_file import load_model
 from launch.evaluation.evaluate import evaluate_run
 from launch.html_report.report import write_report
+from launch.html_report.sections.space import neighbourhoods
 from launch.run_config import RunConfig
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
@@ -26,6 +29,7 @@ CURVES = {
     "loss/triplet": [(2, 1.5), (4, 1.0), (6, 0.5)],
     "validation/accuracy": [(6, 0.75)],
     "fusion/mel": [(2, 0.125), (4, 0.25), (6, 0.25)],
+    "loss/reconstruction": [(2, 0.5), (4, float("nan")), (6, 0.25)],
 }
 """Numbers that float32 holds exactly."""
 
@@ -102,7 +106,10 @@ def test_curves_are_those_that_were_written(page):
         for kind in ("loss", "validation", "fusion")
         for name, trace in page.traces(f"curves-{kind}").items()
     }
-    assert drawn == CURVES
+    written = {
+        name: [(step, None if np.isnan(value) else value) for step, value in points] for name, points in CURVES.items()
+    }
+    assert drawn == written
 
 
 def test_maps_show_every_recording_at_its_principal_components(page, run):
@@ -193,7 +200,7 @@ def test_the_page_needs_nothing_outside_and_stays_small(page):
 
 @pytest.mark.parametrize(
     ("width", "dark"),
-    [pytest.param(1400, False, id="wide light", marks=pytest.mark.slow), pytest.param(390, True, id="narrow dark")],
+    [pytest.param(1400, False, id="wide light", marks=pytest.mark.slow), pytest.param(500, True, id="narrow dark")],
 )
 def test_a_browser_draws_every_number_and_has_nothing_to_complain_of(page, tmp_path, width, dark):
     drawn, console = in_browser(page, tmp_path, width, dark)
@@ -207,3 +214,25 @@ def test_a_browser_draws_every_number_and_has_nothing_to_complain_of(page, tmp_p
                 assert trace.get(key) == found.get(key), (plot, trace.get("name"), key)
     assert not drawn["wider"]
     assert drawn["background"] == ("rgb(13, 17, 23)" if dark else "rgb(255, 255, 255)")
+
+
+@pytest.mark.slow
+def test_umap_keeps_neighbours_together():
+    pytest.importorskip("umap")
+    generator = np.random.default_rng(0)
+    group_N = np.repeat([0, 1], 40)
+    embeddings = np.eye(8)[group_N] + 0.1 * generator.standard_normal((80, 8))
+    points, axes = neighbourhoods(embeddings, seed=0)
+    assert axes.x == "UMAP 1" and points.shape == (80, 2)
+    assert KNeighborsClassifier(3).fit(points, group_N).score(points, group_N) == 1
+
+
+def test_a_run_in_training_is_shown_as_far_as_it_is(run, tmp_path):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    for name in ("config.yaml", "split.json"):
+        shutil.copy(run / name, begun / name)
+    page = Page(write_report([begun]))
+    assert f"begun: not evaluated yet; run: accent evaluate {begun} SHARDS" in page.text
+    assert "begun: no curves" in page.text and "begun: no model yet" in page.text
+    assert page.plots() == ["prosody-f0-0"]
