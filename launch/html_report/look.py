@@ -67,5 +67,5 @@ def _theme(text: str, grid: str, box: str, shares: list[list[Any]]) -> dict[str,
             "updatemenudefaults": {"bgcolor": box, "bordercolor": grid, "font": {"color": text}},
             "hovermode": "closest",
             "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": grid, "activecolor": text},
-        }
+        },
     }

@@ -78,7 +78,8 @@ def draw_by_recordings(columns: Sequence[Column]) -> Plot:
 def table(columns: Sequence[Column]) -> Table:
     """Return all figures as a table, a column a system."""
     order = [key for group in GROUPS for column in columns for key in column.figures if key[0] == group]
-    rows = []
+    rows: list[list[str]] = []
+    last = ""
     reasons: dict[str, None] = {}
     for key in dict.fromkeys(order):
         known = [column.figures.get(key) for column in columns]
@@ -86,7 +87,9 @@ def table(columns: Sequence[Column]) -> Table:
             if figure is not None and figure["value"] is None and figure["reason"]:
                 reasons[f"{key[1]}: {figure['reason']}"] = None
         chances = dict.fromkeys(_number(figure["chance"]) for figure in known if figure is not None)
-        rows.append([key[0], key[1], *(cell(figure) for figure in known), "; ".join(chances)])
+        group = "" if key[0] == last else key[0]
+        last = key[0]
+        rows.append([group, key[1], *(cell(figure) for figure in known), "; ".join(chances)])
     names = [column.name for column in columns]
     return Table(["", "figure", *names, "chance"], rows, "All figures", "; ".join(reasons))
 

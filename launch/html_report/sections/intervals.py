@@ -50,10 +50,16 @@ def draw_group(plot_id: str, group: str, columns: Sequence[Column]) -> Plot | No
     figure = go.Figure(traces)
     figure.update_layout(
         xaxis={"range": [min(0, _lowest(columns, group)), 1.02], "title": {"text": "value"}},
-        yaxis={"categoryorder": "array", "categoryarray": titles[::-1]},
+        yaxis={
+            "categoryorder": "array",
+            "categoryarray": titles[::-1],
+            "tickvals": titles,
+            "ticktext": [title.replace(", ", ",<br>", 1) for title in titles],
+            "tickfont": {"size": 11},
+        },
         legend={"y": -0.25},
     )
-    return Plot(plot_id, group[0].upper() + group[1:], figure, height=170 + 26 * len(titles) + 14 * len(columns))
+    return Plot(plot_id, group[0].upper() + group[1:], figure, height=170 + 30 * len(titles) + 14 * len(columns))
 
 
 def _points(number: int, name: str, known: Sequence[tuple[str, Figures]]) -> go.Scatter:

@@ -28,7 +28,8 @@ async function drawAll() {
   for (const place of plots) {
     const { data, layout } = read(`data-${place.id}`);
     const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: unused };
-    await Plotly.newPlot(place, data, { ...layout, template: theme() }, config);
+    const font = place.clientWidth < 450 ? { size: 10 } : {};
+    await Plotly.newPlot(place, data, { ...layout, font, template: theme() }, config);
     place.on("plotly_click", ({ points }) => {
       const key = points[0].customdata?.[0];
       if (place.id.startsWith("space-") && key) play(key);

@@ -217,6 +217,7 @@ def test_a_browser_draws_every_number_and_has_nothing_to_complain_of(page, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_umap_keeps_neighbours_together():
     pytest.importorskip("umap")
     generator = np.random.default_rng(0)
