@@ -1,8 +1,9 @@
 """`accent demo`: the whole system on one machine, from silence to a table, in a few minutes.
 
 Speech is synthesised, featurized by all cores, an encoder is trained by several processes (every GPU there is, or two
-processes on a CPU) and evaluated on speakers it never heard.  The corpus and the shards are reused by the next demo,
-the run is trained anew.  The synthetic accents show that the machinery works; they are no evidence about real ones.
+processes on a CPU) and evaluated on speakers it never heard; a page shows it all.  The corpus and the shards are reused
+by the next demo, the run is trained anew.  The synthetic accents show that the machinery works; they are no evidence
+about real ones.
 """
 
 import os
@@ -19,13 +20,14 @@ from rich.console import Console
 
 from accent.errors import AccentError
 from launch.evaluation.evaluate import evaluate_run
+from launch.html_report.report import write_report
 from launch.run_config import PACKAGED
 from shards.corpora.synthetic.demo import make_demo_corpus
 from shards.writing.processor import FeatureProcessor
 
 
 def run_demo(folder: Path) -> None:
-    """Make a corpus, featurize it, train on it, evaluate, and say where everything is.
+    """Make a corpus, featurize it, train on it, evaluate, report, and say where everything is.
 
     Args:
         folder: receives `corpus/`, `shards/` and `run/`.
@@ -43,25 +45,29 @@ def run_demo(folder: Path) -> None:
     run = folder / "run"
     if run.exists() and not (folder / "corpus").exists():
         raise AccentError(f"{run}: not made by a demo, and the demo would replace it; name another folder")
-    with _stage(console, "1/4  speech: synthesised by espeak-ng on this machine"):
+    with _stage(console, "1/5  speech: synthesised by espeak-ng on this machine"):
         corpus = make_demo_corpus(folder / "corpus")
-    with _stage(console, "2/4  features: seven families, 100 frames a second, into tar shards"):
+    with _stage(console, "2/5  features: seven families, 100 frames a second, into tar shards"):
         shard_set = FeatureProcessor(corpus, folder / "shards").process_dataset()
     if run.exists():
         try:
             shutil.rmtree(run)
         except OSError as error:
             raise AccentError(f"{run}: cannot be replaced ({error.strerror}); name another folder") from error
-    with _stage(console, "3/4  training: every GPU, or two processes on the CPU, by accelerate launch"):
+    with _stage(console, "3/5  training: every GPU, or two processes on the CPU, by accelerate launch"):
         train(PACKAGED / "demo.yaml", [f"run={run}", f"shards={shard_set.root}"])
-    with _stage(console, "4/4  evaluation: on speakers that the model never heard"):
-        result = evaluate_run(run, shard_set.root)
+    with _stage(console, "4/5  evaluation: on speakers that the model never heard"):
+        result = evaluate_run(run, shard_set.root, leave_out_families=True)
+    with _stage(console, "5/5  report: everything on one page"):
+        page = write_report([run], corpus=folder / "corpus")
     console.print(result.table)
     console.print(f"done in {time.monotonic() - begun:.0f} s; synthetic accents prove the machinery, nothing more\n")
     for picture in sorted((run / "evaluation").glob("*.png")):
         console.print(f"  picture      {picture}")
     console.print(f"  figures      {run / 'evaluation' / 'evaluation.json'}")
     console.print(f"  TensorBoard  tensorboard --logdir {run / 'tensorboard'}")
+    console.print(f"  report       {page}")
+    console.print("               one page of it all: open it in a browser; its maps play the recordings")
 
 
 def train(config: Path, overrides: list[str]) -> None:

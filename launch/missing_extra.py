@@ -17,6 +17,9 @@ EXTRAS = {
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "jinja2": "report",
+    "plotly": "report",
+    "umap": "umap",
 }
 """Extra of the installation that brings each package."""
 

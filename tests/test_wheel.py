@@ -70,6 +70,12 @@ def test_the_wheel_holds_every_configuration_of_the_checkout(site):
         assert there == {path.relative_to(REPOSITORY / "configs") for path in (REPOSITORY / "configs").rglob(pattern)}
 
 
+def test_the_wheel_holds_what_the_page_is_made_of(site):
+    folder = Path("launch/html_report/template")
+    there = {path.name for path in (site / folder).iterdir()}
+    assert there == {path.name for path in (REPOSITORY / folder).iterdir()} and len(there) == 3
+
+
 def test_type_checkers_find_the_packages_typed(site):
     assert all((site / package / "py.typed").is_file() for package in ("accent", "shards", "launch"))
 

@@ -8,7 +8,14 @@ Each file holds one idea: `classification` (accent of an unseen speaker), `verif
 `permutation` (could it be luck), `open_set` (accents never learnt), `groups` (several utterances of a speaker at once).
 """
 
-from accent.metrics.calibration import accent_cllr, cllr, expected_calibration_error, fit_temperature
+from accent.metrics.calibration import (
+    Reliability,
+    accent_cllr,
+    cllr,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+)
 from accent.metrics.classification import (
     CLASSIFIERS,
     classification,
@@ -18,7 +25,7 @@ from accent.metrics.classification import (
     nearest_centroid,
     nearest_neighbours,
 )
-from accent.metrics.estimate import Estimate, mean_estimate
+from accent.metrics.estimate import Estimate, difference, mean_estimate
 from accent.metrics.groups import EmbedGroups, GroupOutput, mean_of_utterances, subsets_of_speakers
 from accent.metrics.leakage import speaker_probe
 from accent.metrics.open_set import OpenSetCurve, unknown_accent_auc, unknown_accent_curve
@@ -33,6 +40,7 @@ __all__ = [
     "GroupOutput",
     "OpenSetCurve",
     "PermutationTest",
+    "Reliability",
     "accent_cllr",
     "accent_eer",
     "accent_eer_against",
@@ -41,6 +49,7 @@ __all__ = [
     "classification_over_seeds",
     "cllr",
     "confusion_by_speaker",
+    "difference",
     "equal_error_rate",
     "expected_calibration_error",
     "fit_temperature",
@@ -51,6 +60,7 @@ __all__ = [
     "nearest_centroid",
     "nearest_neighbours",
     "permuted_accents",
+    "reliability",
     "speaker_eer",
     "speaker_probe",
     "speaker_silhouette",

@@ -1,7 +1,9 @@
 """Calibration: does a probability of 0.7 come true seven times in ten?
 
-Shapes: N utterances (or speakers), A accents, n trials.  Cost: milliseconds.
+Shapes: N utterances (or speakers), A accents, n trials, B bins.  Cost: milliseconds.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -25,11 +27,44 @@ def expected_calibration_error(probability_NA: np.ndarray, accent_N: np.ndarray,
     Returns:
         0 (calibrated) .. 1.
     """
+    count_B, confidence_B, accuracy_B = reliability(probability_NA, accent_N, bins)
+    filled_B = count_B > 0
+    gap_B = np.abs(accuracy_B - confidence_B)[filled_B]
+    return float((count_B[filled_B] * gap_B).sum() / len(accent_N))
+
+
+class Reliability(NamedTuple):
+    """What a reliability diagram shows, a value a bin of the confidence; NaN where a bin is empty."""
+
+    count_B: np.ndarray
+    """Answers in the bin."""
+    confidence_B: np.ndarray
+    """Their mean probability of the accent told."""
+    accuracy_B: np.ndarray
+    """The share of them that is right."""
+
+
+def reliability(probability_NA: np.ndarray, accent_N: np.ndarray, bins: int = BINS) -> Reliability:
+    """Sort answers by how sure they are, and say how often they are right.
+
+    Source: Guo et al., 2017, section 2.
+
+    Args:
+        probability_NA: probabilities of the accents, rows of sum 1.
+        accent_N: true accents.
+        bins: of equal width over the confidence; a confidence on an edge belongs to the lower bin.
+
+    Returns:
+        B bins, the least sure ones first.
+    """
     confidence_N = probability_NA.max(1)
     right_N = probability_NA.argmax(1) == accent_N
     bin_N = np.clip(np.ceil(confidence_N * bins).astype(int) - 1, 0, bins - 1)
-    gap = np.bincount(bin_N, right_N, bins) - np.bincount(bin_N, confidence_N, bins)
-    return float(np.abs(gap).sum() / len(accent_N))
+    count_B = np.bincount(bin_N, minlength=bins)
+    divisor_B = np.where(count_B > 0, count_B, np.nan)
+    return Reliability(
+        count_B, np.bincount(bin_N, confidence_N, bins) / divisor_B, np.bincount(bin_N, right_N, bins) / divisor_B
+    )
 
 
 def cllr(target_n: np.ndarray, other_n: np.ndarray) -> float:

@@ -77,6 +77,24 @@ def mean_estimate(estimates: Sequence[Estimate]) -> Estimate:
     )
 
 
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """Return how far one figure lies above another of the same speakers.
+
+    Args:
+        one: a figure.
+        other: another, drawn with the same seed: each draw holds the same speakers in both.
+
+    Returns:
+        The difference, with the interval of the differences draw by draw, which is narrower than those of both.
+    """
+    if one.value is None or other.value is None:
+        return undefined(one.reason or other.reason or "no value")
+    draws_R = None if one.draws_R is None or other.draws_R is None else one.draws_R - other.draws_R
+    interval = None if draws_R is None else percentile_interval(draws_R)
+    reason = None if interval else "no interval: every draw of speakers gave the same difference, or none was drawn"
+    return Estimate(one.value - other.value, interval, 0.0, None, one.basis, reason, draws_R)
+
+
 def speaker_draws(n_speakers: int, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """Draw speakers with replacement, many times.
 

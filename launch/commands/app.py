@@ -23,6 +23,7 @@ from launch.commands.demo import demo
 from launch.commands.evaluation.baselines import baselines
 from launch.commands.evaluation.crossval import crossval
 from launch.commands.evaluation.evaluate import evaluate
+from launch.commands.evaluation.report import report
 from launch.commands.measurement.compare import compare
 from launch.commands.measurement.draw import draw
 from launch.commands.measurement.measure import measure
@@ -41,6 +42,7 @@ COMMANDS = (
     evaluate,
     crossval,
     baselines,
+    report,
     calibrate,
     embed,
     identify,

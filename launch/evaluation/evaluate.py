@@ -24,6 +24,7 @@ from accent.files import writable_folder, write_archive, write_text
 from accent.inference.model_file import load_model
 from accent.metrics import EmbedGroups, GroupOutput
 from accent.model.phonetic.encoder import PhoneticEncoder
+from launch.evaluation.left_out_families import measure_left_out
 from launch.evaluation.measures import measure
 from launch.evaluation.unknown_accents import measure_unknown, unknownness_of
 from launch.extraction.compatibility import check_features
@@ -32,7 +33,7 @@ from launch.extraction.groups import EmbeddedSpeech, embed_speech
 from launch.extraction.recordings import Recordings
 from launch.reporting.figures import draw_confusion, draw_fusion, draw_space, draw_unknown
 from launch.reporting.fold_tables import speakers_table
-from launch.reporting.tables import figures_table, groups_table, unknown_table
+from launch.reporting.tables import figures_table, groups_table, left_out_table, unknown_table
 from launch.run_config import RunConfig
 from launch.training.initial import trained_halves
 from shards.loading.loader import EvaluationLoader
@@ -53,10 +54,12 @@ class EvaluationResult:
 
     @property
     def table(self) -> Group:
-        """The figures, those of speakers, the accuracies by sex and duration, and unknown accents, for `rich`."""
+        """The figures, those of speakers, of groups, of unknown accents and of families left out, for `rich`."""
         tables = [figures_table(self.report), speakers_table(self.report), groups_table(self.report)]
         if self.report["unknown_accents"] is not None:
             tables.append(unknown_table(self.report["unknown_accents"]))
+        if self.report["left_out_families"] is not None:
+            tables.append(left_out_table(self.report["left_out_families"]))
         return Group(*[part for table in tables for part in (table, "")][:-1])
 
 
@@ -81,6 +84,7 @@ def evaluate_run(
     training_shards: Path | None = None,
     device: torch.device | str | None = None,
     seed: int = 0,
+    leave_out_families: bool = False,
 ) -> EvaluationResult:
     """Measure a run's model on speakers it never saw.
 
@@ -95,6 +99,7 @@ def evaluate_run(
             one that `config.yaml` names.
         device: where to compute; a GPU if there is one.
         seed: of the bootstrap and of every choice of recordings.
+        leave_out_families: whether the accent head is measured with each feature family left out as well.
 
     Returns:
         The report, the folder it lies in, and the pictures.
@@ -154,6 +159,9 @@ def evaluate_run(
         "fusion_weights": model.fusion_weights(),
         **measure(training, tested, accents, seed, embed_groups),
         "unknown_accents": unknown,
+        "left_out_families": measure_left_out(model, judged, judged_speech, tested, seed)
+        if leave_out_families
+        else None,
     }
     _write_embeddings(folder / "embeddings.npz", training, tested, accents)
     pictures = [

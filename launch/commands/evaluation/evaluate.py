@@ -16,6 +16,9 @@ def evaluate(
         Path | None,
         typer.Option(help="The shard set the run was trained on, if SHARDS is another corpus and the run has moved."),
     ] = None,
+    leave_out_families: Annotated[
+        bool, typer.Option("--leave-out-families", help="Measure what leaving each feature family out costs.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -26,6 +29,13 @@ def evaluate(
     """Measure a run on speakers it never saw: tables, one JSON, pictures."""
     from launch.evaluation.evaluate import evaluate_run
 
-    result = evaluate_run(run, shards, split=split, output=output, training_shards=training_shards)
+    result = evaluate_run(
+        run,
+        shards,
+        split=split,
+        output=output,
+        training_shards=training_shards,
+        leave_out_families=leave_out_families,
+    )
     show(result.table)
     print(f"figures and pictures are in {result.folder}")

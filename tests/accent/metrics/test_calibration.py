@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 from scipy.special import softmax
+from sklearn.calibration import calibration_curve
 
-from accent.metrics import accent_cllr, cllr, expected_calibration_error, fit_temperature
+from accent.metrics import accent_cllr, cllr, expected_calibration_error, fit_temperature, reliability
 
 
 def simulated(seed: int, temperature: float, n: int = 20_000, n_accents: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -39,6 +40,16 @@ def test_calibration_error_is_that_of_a_loop(bins):
             confidence = sum(max(probability_NA[row]) for row in rows) / len(rows)
             expected += len(rows) / 300 * abs(right - confidence)
     assert expected_calibration_error(probability_NA, accent_N, bins) == pytest.approx(expected, abs=1e-12)
+
+
+def test_reliability_is_that_of_scikit_learn():
+    logits_NA, accent_N = simulated(1, 2.0, n=500)
+    probability_NA = softmax(logits_NA, axis=1)
+    count_B, confidence_B, accuracy_B = reliability(probability_NA, accent_N, bins=10)
+    right, sure = calibration_curve(probability_NA.argmax(1) == accent_N, probability_NA.max(1), n_bins=10)
+    np.testing.assert_allclose(accuracy_B[count_B > 0], right)
+    np.testing.assert_allclose(confidence_B[count_B > 0], sure)
+    assert count_B.sum() == 500 and np.isnan(confidence_B[count_B == 0]).all()
 
 
 def test_probabilities_that_come_true_have_a_small_error():

@@ -1,0 +1,1 @@
+"""One HTML page of a trained and evaluated run; see README.md."""

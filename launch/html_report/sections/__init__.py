@@ -1,0 +1,1 @@
+"""What the page shows, one section a file; see README.md."""
