@@ -21,12 +21,12 @@ from launch.run_config import PHONES_FOLDER
 MOST_POINTS = 1_000
 """Of a curve; of a longer one every second, third ... point is shown."""
 KINDS = (
-    ("loss", "Losses", "loss"),
-    ("validation", "Validation, on speakers held out of the training", "value"),
-    ("fusion", "Fusion weights", "share"),
-    ("train/lr", "Learning rate", "learning rate"),
-    ("train/gradient_norm", "Gradient norm before clipping", "norm"),
-    ("train/samples_per_second", "Speed", "utterances a second"),
+    ("accuracy", "Accuracy in training, and on validation speakers", "share right"),
+    ("loss", "Losses in training, and on validation speakers", "loss"),
+    ("weights", "Fusion weights", "share"),
+    ("optimizer/lr", "Learning rate", "learning rate"),
+    ("optimizer/gradient_norm", "Gradient norm before clipping", "norm"),
+    ("speed/utterances_per_second", "Speed", "utterances a second"),
 )
 """Beginning of TensorBoard's name, title, axis."""
 
@@ -113,7 +113,7 @@ def draw(plot_id: str, title: str, axis: str, kind: str, curves: Mapping[str, Se
     for number, (run, mine) in enumerate(chosen.items()):
         for curve in mine:
             place = names.index(curve.name)
-            label = curve.name.removeprefix(f"{kind}/").removeprefix("train/").replace("_", " ")
+            label = curve.name.removeprefix(f"{kind}/").removeprefix(f"{kind.split('/')[0]}/").replace("_", " ")
             shown = label if len(curves) == 1 else f"{run}: {label}"
             style = {"color": colour(place), "dash": dash(number)}
             for fold in curve.of_folds:

@@ -27,8 +27,8 @@ from tests.support.training.evaluated_runs import make_run, split_of, synthetic
 CURVES = {
     "loss/total": [(2, 3.5), (4, 2.25), (6, 1.125)],
     "loss/triplet": [(2, 1.5), (4, 1.0), (6, 0.5)],
-    "validation/accuracy": [(6, 0.75)],
-    "fusion/mel": [(2, 0.125), (4, 0.25), (6, 0.25)],
+    "accuracy/balanced": [(6, 0.75)],
+    "weights/mel": [(2, 0.125), (4, 0.25), (6, 0.25)],
     "loss/reconstruction": [(2, 0.5), (4, float("nan")), (6, 0.25)],
 }
 """Numbers that float32 holds exactly."""
@@ -103,7 +103,7 @@ def test_confusion_is_that_of_the_evaluation(page, report):
 def test_curves_are_those_that_were_written(page):
     drawn = {
         f"{kind}/{name}": list(zip(trace["x"], trace["y"], strict=True))
-        for kind in ("loss", "validation", "fusion")
+        for kind in ("loss", "accuracy", "weights")
         for name, trace in page.traces(f"curves-{kind}").items()
     }
     written = {
