@@ -57,7 +57,7 @@ class AccentProfiles:
         arrays = {
             "embedding": self.embedding_AE.astype(np.float32),
             "voice_mean": self.voices.mean_V,
-            "voice_spread": self.voices.spread_V,
+            "voice_whitening": self.voices.whitening_VV,
         }
         if self.realisations is not None:
             # Half precision: the spread of single phones is a hundred thousand times its last digit.
@@ -97,7 +97,7 @@ class AccentProfiles:
                 tuple(told["accents"]),
                 arrays["embedding"],
                 VoiceScale(
-                    arrays["voice_mean"], arrays["voice_spread"], told["same_speaker_above"],
+                    arrays["voice_mean"], arrays["voice_whitening"], told["same_speaker_above"],
                     told["same_speaker_equal_error_rate"],
                 ),
                 PhoneRealisations(

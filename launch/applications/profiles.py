@@ -10,11 +10,12 @@ recordings; at most sixty speakers are embedded.
 
 import numpy as np
 import torch
+from sklearn.covariance import LedoitWolf
 
 from accent.inference.embedder import AccentEmbedder
 from accent.inference.profiles import AccentProfiles
 from accent.inference.realisations import PhoneRealisations, measure_realisations, values_of_phone
-from accent.inference.voice import VoiceScale, scaled, voice_vector
+from accent.inference.voice import VoiceScale, voice_vector, whitened
 from accent.metrics.detection import equal_error_point
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.inventory import SILENCE_NUMBER, Inventory, segments
@@ -82,16 +83,25 @@ def _embeddings(
 def _voices(reader: ShardReader, sample_N: np.ndarray) -> VoiceScale:
     voice_NV = np.stack([voice_vector(reader.frames(int(sample))) for sample in sample_N])
     speaker_N = reader.shard_set.index["speaker"][sample_N]
-    mean_V, spread_V = voice_NV.mean(0), np.maximum(voice_NV.std(0), 1e-6)
-    unit_NV = scaled(voice_NV, mean_V, spread_V)
+    mean_V = voice_NV.mean(0)
+    centre_NV = np.stack([voice_NV[speaker_N == speaker].mean(0) for speaker in speaker_N])
+    within_NV = voice_NV - centre_NV
+    if not within_NV.any():
+        # One recording a speaker: how a speaker varies is not known, how speakers vary is.
+        within_NV = voice_NV - mean_V
+    # Values of very different sizes: shrinking the covariance needs them on one scale.
+    spread_V = np.maximum(within_NV.std(0), 1e-6)
+    covariance_VV = LedoitWolf(assume_centered=True).fit(within_NV / spread_V).covariance_
+    whitening_VV = np.linalg.cholesky(np.linalg.inv(covariance_VV)) / spread_V[:, None]
+    unit_NV = whitened(voice_NV, mean_V, whitening_VV)
     pair = np.triu_indices(len(unit_NV), k=1)
     same_n = (speaker_N[:, None] == speaker_N)[pair]
     if not same_n.any() or same_n.all():
-        # One recording a speaker, or one speaker: no threshold can be measured, and none of the pairs is accepted.
-        return VoiceScale(mean_V, spread_V, 1.0, 0.5)
+        # One recording a speaker, or one speaker: no threshold can be measured, and no pair is accepted.
+        return VoiceScale(mean_V, whitening_VV, 1.0, 0.5)
     point = equal_error_point((unit_NV @ unit_NV.T)[pair], same_n)
     error = (point.false_acceptance + point.false_rejection) / 2
-    return VoiceScale(mean_V, spread_V, point.threshold, error)
+    return VoiceScale(mean_V, whitening_VV, point.threshold, error)
 
 
 def _realisations(

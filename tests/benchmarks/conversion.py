@@ -23,7 +23,7 @@ from rich.table import Table
 from launch.applications.conversion.evaluate import evaluate_conversion
 from shards.corpora import CorpusConfig, open_corpus
 from shards.splits.split import Split
-from tests.support.changed_voice import change_voice
+from tests.support.sound.changed_voice import change_voice
 
 COLUMNS = (
     "progress", "toward_target", "away_from_own", "log_odds_before", "log_odds_after", "speaker_similarity",

@@ -24,7 +24,7 @@ from launch.applications.pronunciation.check import check_scores
 from launch.reporting.check_table import check_table
 from shards.corpora import CorpusConfig, open_corpus
 from shards.splits.split import Split
-from tests.support.spoken_corpora import l2arctic_miniature
+from tests.support.sound.spoken_corpora import l2arctic_miniature
 
 
 def main() -> None:

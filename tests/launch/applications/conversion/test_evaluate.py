@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 import accent as accent_package
-from tests.support.changed_voice import change_voice
+from tests.support.sound.changed_voice import change_voice
 
 SOURCE = "ARA004"
 NAMES = [f"arctic_a000{number}" for number in (1, 2, 3)]
@@ -16,13 +16,19 @@ NAMES = [f"arctic_a000{number}" for number in (1, 2, 3)]
 
 @pytest.fixture(scope="module")
 def folders(saa, tmp_path_factory):
-    """Three recordings of an Arab; `same`; `target`, by a Mandarin speaker; `own`, by another Arab; `voice`."""
+    """Three recordings of an Arab, and what they are "converted" into: themselves (`same`), themselves with other words
+    (`words`) or in another voice (`voice`), the same texts by another Arab (`own`) and by a Mandarin (`target`).
+
+    All three speakers trained the model, which is too small to know the accents of others.
+    """
     root = tmp_path_factory.mktemp("conversions")
-    for folder, speaker in (("source", SOURCE), ("same", SOURCE), ("target", "CMN007"), ("own", "ARA016")):
+    for folder, speaker in (("source", SOURCE), ("same", SOURCE), ("target", "CMN007"), ("own", "ARA086")):
         (root / folder).mkdir()
         for name in NAMES:
             shutil.copy(saa / speaker / "wav" / f"{name}.wav", root / folder)
-    for name in NAMES:
+    (root / "words").mkdir()
+    for name, other in zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True):
+        shutil.copy(root / "source" / f"{other}.wav", root / "words" / f"{name}.wav")
         change_voice(root / "source" / f"{name}.wav", root / "voice" / f"{name}.wav", formants=1.2, pitch=1.6)
     return root
 
@@ -59,12 +65,13 @@ def test_a_speaker_of_the_target_accent_moves_toward_it_and_is_another_speaker(j
     assert not any(row["same_speaker"] for row in target)
 
 
-def test_another_voice_is_another_speaker_and_moves_the_accent_less(judge):
-    voice, target = judge("voice"), judge("target")
-    assert mean(voice, "speaker_similarity") < 0.3 and not any(row["same_speaker"] for row in voice)
+def test_another_voice_keeps_the_words_and_other_words_keep_the_voice(judge):
+    voice, words, target = judge("voice"), judge("words"), judge("target")
+    assert mean(voice, "phone_error_rate") < 0.7 * mean(words, "phone_error_rate")
+    assert all(row["same_speaker"] for row in words)
+    assert mean(voice, "speaker_similarity") < mean(words, "speaker_similarity") - 0.1
+    assert mean(target, "speaker_similarity") < mean(voice, "speaker_similarity")
     assert abs(mean(voice, "progress")) < mean(target, "progress")
-    # The words are the same, though vowels sound different: half of the phones at most is heard otherwise.
-    assert mean(voice, "phone_error_rate") < mean(target, "phone_error_rate")
 
 
 def test_the_figures_are_those_of_their_definitions(judge, saa_listening_run, folders):

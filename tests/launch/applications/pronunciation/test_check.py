@@ -12,7 +12,7 @@ from accent.inference.pronunciation import PhoneScore, Pronunciation
 from launch.applications.pronunciation.annotated import AnnotatedUtterance, compare_with_annotations
 from launch.applications.pronunciation.human_scores import align, read_human_scores
 from shards.corpora.annotations import AnnotatedPhone, read_annotation
-from tests.support.spoken_corpora import l2arctic_miniature, speechocean_miniature
+from tests.support.sound.spoken_corpora import l2arctic_miniature, speechocean_miniature
 
 # Speakers of accents that the fixture's model was never trained on.
 SPEAKERS = {"ABA": "ENG036", "SKA": "ENG059", "BWC": "SPA071", "LXC": "SPA076"}
