@@ -12,36 +12,43 @@ from accent.inference.embedder import AccentEmbedder
 from accent.inference.profiles import PROFILES_NAME, AccentProfiles
 from accent.inference.voice import voice_vector
 from shards.shard_set.manifest import ShardSet
+from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
 
 
+def recordings_of(shards, speaker):
+    """The features of a speaker's recordings."""
+    shard_set = ShardSet.open(shards)
+    numbers = np.flatnonzero(shard_set.index["speaker"] == shard_set.speakers.index(speaker))
+    return [ShardReader(shard_set).frames(int(number)) for number in numbers]
+
+
 @pytest.mark.parametrize("fixture, halves", [("saa_run", [None]), ("saa_phones_run", [0, 1])])
-def test_an_accent_lies_at_the_mean_of_its_training_speakers(fixture, halves, saa, saa_shards, request):
+def test_an_accent_lies_at_the_mean_of_its_training_speakers(fixture, halves, saa_shards, request):
     run = request.getfixturevalue(fixture)
     profiles = accent_package.load(run).profiles
     embedder = AccentEmbedder.load(run)
     accent_of = {one.name: one.accent for one in ShardSet.open(saa_shards).manifest.speakers}
     for at, accent in enumerate(profiles.accents):
         mine = [name for name in Split.load(run / "split.json").train if accent_of[name] == accent]
-        frames = {name: embedder._features(sorted((saa / name / "wav").glob("*.wav")), None) for name in mine}
         # A training speaker is read by the phone head that never heard them: which one, the test need not know.
-        means = []
-        for chosen in itertools.product(halves, repeat=len(mine)):
-            each = zip(mine, chosen, strict=True)
-            means.append(sum(embedder.predict_speaker(frames[name], half=half).embedding_E for name, half in each))
+        embedded = [
+            [embedder.predict_speaker(recordings_of(saa_shards, name), half=half).embedding_E for half in halves]
+            for name in mine
+        ]
+        means = [sum(chosen) for chosen in itertools.product(*embedded)]
         cosines = [mean_E @ profiles.embedding_AE[at] / np.linalg.norm(mean_E) for mean_E in means]
         assert len(mine) == 2 and max(cosines) > 0.9999
     np.testing.assert_allclose(np.linalg.norm(profiles.embedding_AE, axis=1), 1, rtol=1e-5)
     assert (profiles.realisations is None) == (fixture == "saa_run")
 
 
-def test_the_threshold_of_voices_accepts_as_many_strangers_as_it_rejects_friends(saa_run, saa):
+def test_the_threshold_of_voices_accepts_as_many_strangers_as_it_rejects_friends(saa_run, saa_shards):
     profiles = accent_package.load(saa_run).profiles
-    embedder = AccentEmbedder.load(saa_run)
     voices, owners = [], []
     for name in Split.load(saa_run / "split.json").train:
-        for path in sorted((saa / name / "wav").glob("*.wav")):
-            voices.append(voice_vector(embedder._features([path], None)[0].astype(np.float16)))
+        for frames_TD in recordings_of(saa_shards, name):
+            voices.append(voice_vector(frames_TD))
             owners.append(name)
     wrong = {True: [], False: []}
     for one in range(len(voices)):

@@ -11,12 +11,12 @@ import accent as accent_package
 from tests.support.sound.changed_voice import change_voice
 
 SOURCE = "ARA004"
-NAMES = [f"arctic_a000{number}" for number in (1, 2, 3)]
+NAMES = [f"arctic_a000{number}" for number in (1, 2)]
 
 
 @pytest.fixture(scope="module")
 def folders(saa, tmp_path_factory):
-    """Three recordings of an Arab, and what they are "converted" into: themselves (`same`), themselves with other words
+    """Two recordings of an Arab, and what they are "converted" into: themselves (`same`), themselves with other words
     (`words`) or in another voice (`voice`), the same texts by another Arab (`own`) and by a Mandarin (`target`).
 
     All three speakers trained the model, which is too small to know the accents of others.
@@ -29,17 +29,25 @@ def folders(saa, tmp_path_factory):
     (root / "words").mkdir()
     for name, other in zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True):
         shutil.copy(root / "source" / f"{other}.wav", root / "words" / f"{name}.wav")
-        change_voice(root / "source" / f"{name}.wav", root / "voice" / f"{name}.wav", formants=1.2, pitch=1.6)
+        change_voice(root / "source" / f"{name}.wav", root / "voice" / f"{name}.wav", formants=0.9, pitch=0.8)
     return root
 
 
+@pytest.fixture(scope="module")
+def judged():
+    """Answers that there are already."""
+    return {}
+
+
 @pytest.fixture
-def judge(accent, saa_listening_run, folders):
-    def run(converted, *words):
-        words = ["convert-eval", saa_listening_run, folders / "source", folders / converted, "Mandarin", *words]
-        status, lines, errors = accent(*words, "--own", "Arabic", "--json")
-        assert status == 0 and errors == []
-        return [json.loads(line) for line in lines]
+def judge(accent, saa_listening_run, folders, judged):
+    def run(converted):
+        if converted not in judged:
+            words = ["convert-eval", saa_listening_run, folders / "source", folders / converted, "Mandarin"]
+            status, lines, errors = accent(*words, "--own", "Arabic", "--json")
+            assert status == 0 and errors == []
+            judged[converted] = [json.loads(line) for line in lines]
+        return judged[converted]
 
     return run
 
@@ -68,7 +76,7 @@ def test_a_speaker_of_the_target_accent_moves_toward_it_and_is_another_speaker(j
 def test_another_voice_keeps_the_words_and_other_words_keep_the_voice(judge):
     voice, words, target = judge("voice"), judge("words"), judge("target")
     assert mean(voice, "phone_error_rate") < 0.7 * mean(words, "phone_error_rate")
-    assert all(row["same_speaker"] for row in words)
+    assert all(row["same_speaker"] for row in words) and not any(row["same_speaker"] for row in voice)
     assert mean(voice, "speaker_similarity") < mean(words, "speaker_similarity") - 0.1
     assert mean(target, "speaker_similarity") < mean(voice, "speaker_similarity")
     assert abs(mean(voice, "progress")) < mean(target, "progress")
@@ -97,18 +105,19 @@ def test_a_folder_of_speech_can_be_the_target_and_people_read_a_table(
     status, lines, errors = accent(*words, "--own", "Arabic")
     found = pd.read_csv(table)
     assert status == 0 and errors == [] and any("phone error rate of other words" in line for line in lines)
-    assert found["log_odds_after"].isna().all() and (found["progress"] > 0.3).all() and len(found) == 3
+    assert found["log_odds_after"].isna().all() and (found["progress"] > 0.3).all() and len(found) == 2
 
 
 def test_what_cannot_be_matched_or_used_is_named(accent, saa_listening_run, folders, saa, tmp_path):
     shutil.copytree(folders / "source", tmp_path / "source")
     shutil.copytree(folders / "target", tmp_path / "converted")
-    (tmp_path / "converted" / "arctic_a0003.wav").rename(tmp_path / "converted" / "other.wav")
+    shutil.copy(folders / "source" / "arctic_a0001.wav", tmp_path / "source" / "third.wav")
+    shutil.copy(folders / "target" / "arctic_a0001.wav", tmp_path / "converted" / "other.wav")
     soundfile.write(tmp_path / "converted" / "arctic_a0002.wav", np.zeros(16_000), 16_000)
     words = ["convert-eval", saa_listening_run, tmp_path / "source", tmp_path / "converted"]
     status, lines, errors = accent(*words, "Mandarin", "--own", "Arabic", "--json")
     assert status == 1 and [json.loads(line)["name"] for line in lines] == ["arctic_a0001"]
-    assert [error.split(":")[1].strip() for error in errors] == ["arctic_a0003", "other", "arctic_a0002"]
+    assert [error.split(":")[1].strip() for error in errors] == ["third", "other", "arctic_a0002"]
     status, lines, errors = accent(*words, "Arabic", "--own", "Arabic")
     assert status == 2 and "already speaks Arabic" in errors[-1]
     status, lines, errors = accent(*words, "Klingon")
