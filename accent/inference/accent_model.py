@@ -4,7 +4,7 @@
     embed_speaker    one vector of several recordings of one speaker
     identify     the accents, ranked by calibrated probability, or "unknown"
     verify       do two speakers share an accent?
-    score        how well was each phone said?
+    score        how well was each phone said?  how far is it from an accent's realisation?
 
 A recording is a path, or samples with their rate; a list gives a list of answers, computed in batches.  The model is
 read only: several threads may use one.  `identify` and `verify` need the model's calibration
@@ -14,10 +14,10 @@ Shapes: N recordings, E embedding, A accents, n samples, C channels.  Cost: feat
 sound; then a forward pass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, overload
+from typing import TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
@@ -29,11 +29,14 @@ from accent.grid import FRAMES_PER_SECOND
 from accent.inference.calibration import Calibration, Level, probabilities, unknownness
 from accent.inference.embedder import AccentEmbedder, Prediction
 from accent.inference.model_file import find_weights
-from accent.inference.pronunciation import Expected, Pronunciation, score_pronunciation
+from accent.inference.profiles import AccentProfiles
+from accent.inference.pronunciation import Expected, Pronunciation, score_pronunciation, with_distances
+from accent.inference.realisations import spoken_phones
 from accent.inference.speech_check import kind_of_sound
 
 UNKNOWN = "unknown"
 """The answer for an accent that the model does not recognise."""
+Measured = TypeVar("Measured")
 Sound: TypeAlias = str | Path | np.ndarray
 """A sound file; or samples, `[n]` or `[n, C]`, full scale at -1 and 1, or int16."""
 
@@ -75,8 +78,8 @@ class AccentModel:
 
     Args:
         embedder: the model.
-        calibration: what its answers are worth; None if it was never measured.
-        why_not_calibrated: what `identify` and `verify` say without it.
+        calibration: what its answers are worth; or what `identify` and `verify` raise without it.
+        profiles: what its accents are like; or what is raised where they are needed.
 
     Example:
         >>> model = accent.load("runs/l2arctic")  # doctest: +SKIP
@@ -84,10 +87,14 @@ class AccentModel:
         'Hindi'
     """
 
-    def __init__(self, embedder: AccentEmbedder, calibration: Calibration | None, why_not_calibrated: str = "") -> None:
+    def __init__(
+        self,
+        embedder: AccentEmbedder,
+        calibration: Calibration | AccentError,
+        profiles: AccentProfiles | AccentError,
+    ) -> None:
         self.embedder = embedder
-        self._calibration = calibration
-        self._why_not = why_not_calibrated
+        self._calibration, self._profiles = calibration, profiles
 
     @property
     def accents(self) -> tuple[str, ...]:
@@ -101,9 +108,20 @@ class AccentModel:
         Raises:
             AccentError: it was never measured, or on other weights.
         """
-        if self._calibration is None:
-            raise AccentError(self._why_not)
+        if isinstance(self._calibration, AccentError):
+            raise self._calibration
         return self._calibration
+
+    @property
+    def profiles(self) -> AccentProfiles:
+        """What the model's accents are like.
+
+        Raises:
+            AccentError: they were never measured, or on other weights.
+        """
+        if isinstance(self._profiles, AccentError):
+            raise self._profiles
+        return self._profiles
 
     def embed(self, sound: Sound | Sequence[Sound], rate: int | None = None) -> np.ndarray:
         """Return the embedding of a recording, or of each of a list, each taken for a speaker of its own.
@@ -177,7 +195,11 @@ class AccentModel:
         return self.verification(one[0].embedding_E, other[0].embedding_E, min(one[1], other[1]))
 
     def score(
-        self, sound: Sound, expected: Expected | Path | str | None = None, rate: int | None = None
+        self,
+        sound: Sound,
+        expected: Expected | Path | str | None = None,
+        rate: int | None = None,
+        target: str | None = None,
     ) -> Pronunciation:
         """Say how well each phone and word of a recording was pronounced; needs a model of the branch `phones`.
 
@@ -186,17 +208,27 @@ class AccentModel:
             expected: what should have been said, and when; or the TextGrid that tells it.  Without it the phones that
                 the model hears are taken, and goodness says how clearly they were said, not whether they were right.
             rate: samples a second; needed for an array.
+            target: an accent that the model knows: tell how far each phone lies from its realisation.
 
         Returns:
             Phones, words and the recording's mean.
 
         Raises:
-            AccentError: as for `identify`, a TextGrid that cannot be read, or a model without phone heads.
+            AccentError: as for `identify`, a TextGrid that cannot be read, a model without phone heads, an unknown
+                target, or accents that were never measured (`accent calibrate`).
         """
         if isinstance(expected, (str, Path)):
             expected = Expected.read(Path(expected))
+        accent = None if target is None else self.profiles.position(target)
         frames_TD, first_frame = self._heard(sound, rate, 1, speech_only=True)
-        return score_pronunciation(self.embedder.predict_phones(frames_TD), first_frame, expected)
+        answer = score_pronunciation(self.embedder.predict_phones(frames_TD), first_frame, expected)
+        if accent is None:
+            return answer
+        if self.profiles.realisations is None:
+            raise AccentError("no realisation of any phone was measured: the shards that calibrated have no alignments")
+        inventory = self.embedder.need_phone_heads().recogniser.inventory
+        tokens = spoken_phones(answer, self.embedder.relative_columns(frames_TD), first_frame, inventory)
+        return with_distances(answer, self.profiles.realisations.distances(accent, *tokens))
 
     def identification(self, prediction: Prediction, seconds: float) -> Identification:
         """Turn a prediction into an answer.
@@ -277,10 +309,18 @@ def load(source: Path | str, device: torch.device | str = "cpu") -> AccentModel:
         AccentError: no model there, or a damaged one.
     """
     embedder = AccentEmbedder.load(source, device)
+    weights, how_to = find_weights(Path(source)), f"accent calibrate {source}"
+    return AccentModel(
+        embedder, _or_why_not(Calibration.load, weights, how_to), _or_why_not(AccentProfiles.load, weights, how_to)
+    )
+
+
+def _or_why_not(load_measured: Callable[[Path, str], Measured], weights: Path, how_to: str) -> Measured | AccentError:
+    """Return what was measured, or the error: most uses of a model need none of it."""
     try:
-        return AccentModel(embedder, Calibration.load(find_weights(Path(source)), f"accent calibrate {source}"))
+        return load_measured(weights, how_to)
     except AccentError as error:
-        return AccentModel(embedder, None, str(error))
+        return error
 
 
 def _is_list(sound: Sound | Sequence[Sound]) -> bool:

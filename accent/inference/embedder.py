@@ -24,6 +24,7 @@ from accent.features.extract import extract
 from accent.features.phones import PHONES
 from accent.inference.model_file import load_model
 from accent.inference.pronunciation import PhonePrediction
+from accent.inference.realisations import COLUMNS
 from accent.model.build import AccentEncoder
 from accent.model.encoder import EncoderOutput
 from accent.model.normalisation import VoiceStatistics, measure_voices
@@ -219,6 +220,21 @@ class AccentEmbedder:
         alone_TP, decoded_TP = (part[0].float().cpu().numpy() for part in model.phones(*given))
         known_P = np.isin(np.arange(len(PHONES)), model.recogniser.inventory.phone_U)
         return PhonePrediction(alone_TP, decoded_TP, known_P)
+
+    @torch.inference_mode()
+    def relative_columns(self, frames_TD: np.ndarray) -> np.ndarray:
+        """Return what phones are compared by, relative to the voice in one recording.
+
+        Args:
+            frames_TD: schema columns in raw units, NaN where undefined.
+
+        Returns:
+            float32 [T, C]: `accent.inference.realisations.COLUMNS`, 0 where undefined.
+        """
+        [given] = self._inputs([frames_TD])
+        values_BTD, _ = self.need_phone_heads().normalisation(*given)
+        columns_TC: np.ndarray = values_BTD[0][:, list(COLUMNS)].float().cpu().numpy()
+        return columns_TC
 
     def _inputs(self, recordings: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, VoiceStatistics | None]]:
         """Yield frames, mask and voice of each recording, as the model takes them."""

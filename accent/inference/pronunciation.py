@@ -7,7 +7,8 @@
 A word's goodness is the mean of its phones, a recording's the mean of all of its phones.  A phone that the model was
 never trained on, or that lies in silence that was cut off, has no goodness and counts in no mean.
 
-Goodness is not compared with any accent: the model keeps means of all training speakers, none of each accent.
+Goodness knows no accent: the heads heard all training speakers.  How far a phone lies from one accent's realisation is
+told by `accent.inference.realisations`; `with_distances` puts that beside the goodness.
 
 Shapes: T frames, P phones of `PHONES`.  Cost: a pass over the frames.  Numbers in, numbers out: no torch.
 
@@ -16,8 +17,8 @@ posteriors of a network as Hu et al. 2015, "Improved mispronunciation detection 
 acoustic models and transfer learning based logistic regression classifiers".
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +80,9 @@ class PhoneScore:
     """At most 0, which is best; None where it cannot be told."""
     heard: str | None
     """The phone that fits best."""
+    distance: float | None = None
+    """From the target accent's realisation; about 1 is typical of that accent.  None where no target was given, or it
+    cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class WordScore:
     start: float
     end: float
     goodness: float | None
+    """Mean of its phones."""
+    distance: float | None = None
     """Mean of its phones."""
 
 
@@ -102,6 +108,8 @@ class Pronunciation:
     """Mean of all phones."""
     expected: bool
     """Whether somebody said what should be heard; else the phones are decoded."""
+    distance: float | None = None
+    """Mean of all phones."""
 
 
 def score_pronunciation(heard: PhonePrediction, first_frame: int, expected: Expected | None = None) -> Pronunciation:
@@ -127,10 +135,54 @@ def score_pronunciation(heard: PhonePrediction, first_frame: int, expected: Expe
     words = [] if expected is None else expected.words
     return Pronunciation(
         phones,
-        tuple(WordScore(word, start, end, _mean(_within(phones, start, end))) for start, end, word in words),
-        _mean(phones),
+        tuple(
+            WordScore(word, start, end, _mean(one.goodness for one in phones_within(phones, start, end)))
+            for start, end, word in words
+        ),
+        _mean(one.goodness for one in phones),
         expected is not None,
     )
+
+
+def with_distances(pronunciation: Pronunciation, distance_N: np.ndarray) -> Pronunciation:
+    """Return the scores with distances from a target accent beside them.
+
+    Args:
+        pronunciation: the scores.
+        distance_N: of each of its phones; NaN where it cannot be told.
+    """
+    phones = tuple(
+        replace(one, distance=None if np.isnan(distance) else float(distance))
+        for one, distance in zip(pronunciation.phones, distance_N, strict=True)
+    )
+    words = tuple(
+        replace(word, distance=_mean(one.distance for one in phones_within(phones, word.start, word.end)))
+        for word in pronunciation.words
+    )
+    return replace(pronunciation, phones=phones, words=words, distance=_mean(one.distance for one in phones))
+
+
+def phones_within(phones: Sequence[PhoneScore], start: float, end: float) -> list[PhoneScore]:
+    """Return the phones whose middles lie in an interval, in seconds."""
+    return [one for one in phones if start <= (one.start + one.end) / 2 < end]
+
+
+def frames_of(start: float, end: float, first_frame: int, frames: int) -> tuple[int, int]:
+    """Return the frames whose centres an interval holds, rounded as in `phone_ids_on_grid`.
+
+    Args:
+        start: seconds of the recording.
+        end: seconds of the recording.
+        first_frame: the first frame there is, on the recording's grid.
+        frames: how many there are.
+
+    Returns:
+        The first, counted from `first_frame`, and the one after the last.
+    """
+    first, last = (
+        int(np.clip(np.ceil(round(edge * FRAMES_PER_SECOND, 4)) - first_frame, 0, frames)) for edge in (start, end)
+    )
+    return first, last
 
 
 def decoded_phones(decoded_TP: np.ndarray, first_frame: int) -> list[Interval]:
@@ -153,10 +205,7 @@ def decoded_phones(decoded_TP: np.ndarray, first_frame: int) -> list[Interval]:
 def _score(interval: Interval, log_TP: np.ndarray, first_frame: int, known_P: np.ndarray) -> PhoneScore:
     start, end, phone = interval
     number = PHONES.index(phone)
-    # The frames whose centres the interval holds, rounded as in `phone_ids_on_grid`.
-    first, last = (
-        int(np.clip(np.ceil(round(edge * FRAMES_PER_SECOND, 4)) - first_frame, 0, len(log_TP))) for edge in (start, end)
-    )
+    first, last = frames_of(start, end, first_frame, len(log_TP))
     if first >= last or not known_P[number]:
         return PhoneScore(phone, start, end, None, None)
     mean_P = log_TP[first:last].mean(0)
@@ -164,10 +213,6 @@ def _score(interval: Interval, log_TP: np.ndarray, first_frame: int, known_P: np
     return PhoneScore(phone, start, end, float(mean_P[number] - mean_P[best]), PHONES[best])
 
 
-def _within(phones: Sequence[PhoneScore], start: float, end: float) -> list[PhoneScore]:
-    return [one for one in phones if start <= (one.start + one.end) / 2 < end]
-
-
-def _mean(phones: Sequence[PhoneScore]) -> float | None:
-    told = [one.goodness for one in phones if one.goodness is not None]
+def _mean(values: Iterable[float | None]) -> float | None:
+    told = [value for value in values if value is not None]
     return float(np.mean(told)) if told else None

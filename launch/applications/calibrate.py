@@ -1,5 +1,7 @@
 """Measure what a model's answers are worth, and keep it beside its weights: temperature, unknown, same accent.
 
+What its accents are like is measured and kept too: `launch.applications.profiles`.
+
 The speakers are those that validated the training, because the model never learnt from them; where there are none, the
 training speakers, and the calibration says so.  (Training speakers make a model look surer than it is.  The phone heads
 at least are crossed: each training speaker is read by the head that never heard them.)  Pairs for the verification
@@ -28,6 +30,7 @@ from accent.inference.model_file import find_weights
 from accent.metrics import fit_temperature, subsets_of_speakers
 from accent.metrics.detection import equal_error_point
 from accent.model.phonetic.encoder import PhoneticEncoder
+from launch.applications.profiles import measure_profiles
 from launch.evaluation.evaluate import trained_halves_of
 from launch.extraction.compatibility import check_features
 from launch.extraction.extract import usable_device
@@ -61,7 +64,7 @@ class _Groups:
 
 
 def calibrate_run(run: Path, shards: Path | None = None, device: torch.device | str | None = None) -> Calibration:
-    """Measure a run's model and write `calibration.json` beside its weights.
+    """Measure a run's model and write `calibration.json` and `profiles.safetensors` beside its weights.
 
     Args:
         run: the run folder: `model/`, `split.json`, `config.yaml`.
@@ -69,7 +72,7 @@ def calibrate_run(run: Path, shards: Path | None = None, device: torch.device | 
         device: where to compute; a GPU if there is one.
 
     Returns:
-        What was written.
+        What was measured of its answers.
 
     Raises:
         AccentError: no model or split, no such shard set, features made otherwise than the model's, or speakers of one
@@ -100,9 +103,13 @@ def calibrate_run(run: Path, shards: Path | None = None, device: torch.device | 
         mine = _groups(embedder, shard_set, measured, size, half_S)
         theirs = mine if paired is measured else _groups(embedder, shard_set, paired, size, half_S)
         levels.append(_level(mine, theirs, embedder.accents, size))
-    calibration = Calibration(
-        sha256_of(weights), basis, len(measured), tuple(sorted(levels, key=lambda level: level.seconds))
-    )
+    profiled = training or measured
+    everybody = [
+        one for one in shard_set.manifest.speakers if one.name in set(parts.train) and one.accent in embedder.accents
+    ]
+    sha256 = sha256_of(weights)
+    measure_profiles(embedder, sha256, shard_set, profiled, everybody or measured, half_S).save(weights.parent)
+    calibration = Calibration(sha256, basis, len(measured), tuple(sorted(levels, key=lambda level: level.seconds)))
     calibration.save(weights.parent)
     return calibration
 

@@ -3,7 +3,8 @@
 What is exported is checked before the folder gets its name: onnxruntime and the saved torch program answer as the model
 does, to 1e-4, on real speech of the run's shards; what int8 loses on the same speech is measured and written down.
 
-    OUT/  model.safetensors  model.json  calibration.json     what accent.load reads
+    OUT/  model.safetensors  model.json     what accent.load reads, and what was measured:
+          calibration.json  profiles.safetensors
           model.pt2  model.onnx  model.int8.onnx              the network, see accent.inference.onnx_export
           export.json  README.md                              what was checked; the model card
 
@@ -27,6 +28,7 @@ from accent.files import replace_folder, writable_folder, write_bytes, write_tex
 from accent.inference.calibration import CALIBRATION_NAME
 from accent.inference.model_file import DESCRIPTION_NAME, WEIGHTS_NAME, find_weights, load_model
 from accent.inference.onnx_export import INT8_NAME, ONNX_NAME, PROGRAM_NAME, network_inputs, network_of, write_networks
+from accent.inference.profiles import PROFILES_NAME
 from accent.model.build import AccentEncoder
 from accent.strict_json import to_json
 from launch.applications.model_card import model_card
@@ -92,7 +94,7 @@ def export_run(run: Path, output: Path, shards: Path | None = None) -> ExportRep
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        for name in (WEIGHTS_NAME, DESCRIPTION_NAME, CALIBRATION_NAME):
+        for name in (WEIGHTS_NAME, DESCRIPTION_NAME, CALIBRATION_NAME, PROFILES_NAME):
             if (weights.parent / name).is_file():
                 shutil.copy2(weights.parent / name, partial / name)
         with _without_remarks():

@@ -43,7 +43,7 @@ def hear_each(
         answers: told what is refused.
         workers: processes that make features.
     """
-    usable = _usable(model, recordings, answers, workers)
+    usable = usable_recordings(model, recordings, answers, workers)
     while block := list(islice(usable, RECORDINGS_AT_A_TIME)):
         predictions = model.embedder.predict_recordings([frames_TD for _, frames_TD in block])
         for (place, frames_TD), prediction in zip(block, predictions, strict=True):
@@ -62,7 +62,7 @@ def hear_speakers(
         workers: processes that make features.
     """
     everything = [recording for recordings in speakers for recording in recordings]
-    usable = _usable(model, everything, answers, workers)
+    usable = usable_recordings(model, everything, answers, workers)
     following = next(usable, None)
     end = 0
     for recordings in speakers:
@@ -79,10 +79,10 @@ def hear_speakers(
         yield Heard([everything[place] for place, _ in mine], model.embedder.predict_speaker(frames), seconds)
 
 
-def _usable(
+def usable_recordings(
     model: AccentModel, recordings: Sequence[Recording], answers: Answers, workers: int
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the position of each recording that can be used, and its features."""
+    """Yield the position of each recording that can be used, and its features; what cannot be used is refused."""
     features = features_of_files([one.path for one in recordings], model.embedder.feature_config, workers)
     heard = zip(range(len(recordings)), recordings, features, strict=True)
     for place, recording, frames_TD in track_on_terminal(heard, "listening", len(recordings)):

@@ -9,11 +9,14 @@ from typing import Annotated
 import typer
 
 from launch.commands.applications.calibrate import calibrate
+from launch.commands.applications.condition import condition
+from launch.commands.applications.convert_eval import convert_eval
 from launch.commands.applications.embed import embed
 from launch.commands.applications.export import export
 from launch.commands.applications.identify import identify
 from launch.commands.applications.rescore import rescore
 from launch.commands.applications.score import score
+from launch.commands.applications.score_check import score_check
 from launch.commands.applications.verify import verify
 from launch.commands.corpus.align import align
 from launch.commands.corpus.featurize import featurize
@@ -48,6 +51,9 @@ COMMANDS = (
     identify,
     verify,
     score,
+    score_check,
+    condition,
+    convert_eval,
     export,
     rescore,
     demo,

@@ -46,3 +46,10 @@ def textgrid_beside(sound: Path) -> Path | None:
     name = f"{sound.stem}.TextGrid"
     places = (sound.parent / name, sound.parent.parent / "textgrid" / name)
     return next((place for place in places if place.is_file()), None)
+
+
+def transcript_beside(sound: Path) -> Path | None:
+    """Return the text of a sound file, if it lies beside it or in the folder `transcript` next to its own."""
+    name = f"{sound.stem}.txt"
+    places = (sound.parent / name, sound.parent.parent / "transcript" / name)
+    return next((place for place in places if place.is_file()), None)

@@ -164,7 +164,8 @@ def _align(utterance: Utterance, out: Path, dictionary: Path | None) -> _Fault |
         return _Fault(str(error).removeprefix(f"{utterance.path}: "))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_textgrid(path, len(samples_N) / SAMPLE_RATE, alignment.words, alignment.phones)
+        tiers = {"words": alignment.words, "phones": alignment.phones}
+        write_textgrid(path, len(samples_N) / SAMPLE_RATE, tiers)
     except OSError as error:
         raise AccentError(f"{path}: cannot be written ({error.strerror or error}); see to the disk") from error
     return None

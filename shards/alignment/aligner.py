@@ -68,12 +68,15 @@ class Aligner:
         """Return the phones, in ARPAbet without stress, of the dictionary's first pronunciation of a known word."""
         return str(self._decoder.lookup_word(word)).split()
 
-    def align(self, samples_N: np.ndarray, words: Sequence[str]) -> Alignment:
+    def align(
+        self, samples_N: np.ndarray, words: Sequence[str], phones: Sequence[Sequence[str]] | None = None
+    ) -> Alignment:
         """Find the words and their phones in a recording.
 
         Args:
             samples_N: the recording at 16 kHz, not silent.
-            words: what is said, every word known.
+            words: what is said; every word known, unless phones are given.
+            phones: the phones of each word, in ARPAbet without stress, instead of the dictionary's.
 
         Returns:
             Words in the spelling given, and phones in ARPAbet without stress.
@@ -81,8 +84,9 @@ class Aligner:
         Raises:
             AccentError: these words are not found in this sound.
         """
+        names = words if phones is None else [self._named(one) for one in phones]
         try:
-            found = self._two_passes(_as_16_bits(samples_N), words)
+            found = self._two_passes(_as_16_bits(samples_N), names)
         except RuntimeError:
             # A search that failed half way may end the process when the decoder is used again.
             self._decoder = self._load()
@@ -103,6 +107,13 @@ class Aligner:
                 if phone.name not in _NO_SPEECH
             ],
         )
+
+    def _named(self, phones: Sequence[str]) -> str:
+        """Return the name of a word that is pronounced in this one way."""
+        name = f"~{'.'.join(phones)}"
+        if self._decoder.lookup_word(name) is None:
+            self._decoder.add_word(name, " ".join(phones), True)
+        return name
 
     def _two_passes(self, sound: bytes, words: Sequence[str]) -> "Words | None":
         """Return the model's words with their phones; None if the first pass finds no way through the sound."""

@@ -14,9 +14,10 @@ def calibrate(
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; a GPU if there is one.")] = None,
 ) -> None:
-    """Measure a run's temperature and thresholds on its validation speakers, for identify and verify.
+    """Measure what a run's answers are worth, on its validation speakers, and what its accents are like.
 
-    Without validation speakers the training speakers are measured, and the result says so.
+    identify, verify, score --target, condition and convert-eval need it.  Without validation speakers the training
+    speakers are measured, and the result says so.
 
     Example: accent calibrate runs/l2arctic
     """

@@ -202,6 +202,5 @@ def _write_utterance(synthesiser: Synthesiser, folder: Path, name: str, text: st
     write_textgrid(
         folder / "textgrid" / f"{name}.TextGrid",
         len(spoken.samples_N) / spoken.rate,
-        word_intervals(spoken, text),
-        phone_intervals(spoken, LANGUAGES[accent]),
+        {"words": word_intervals(spoken, text), "phones": phone_intervals(spoken, LANGUAGES[accent])},
     )

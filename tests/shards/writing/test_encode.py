@@ -23,7 +23,7 @@ def utterance(tmp_path_factory) -> Utterance:
     root = make_vowel_corpus(tmp_path_factory.mktemp("corpus"), {"O1": "Open"}, 1)
     grid = root / "O1" / "textgrid" / "arctic_a0000.TextGrid"
     grid.parent.mkdir()
-    write_textgrid(grid, 0.7, [(0.1, 0.6, "ach")], [(0.1, 0.4, "aː"), (0.4, 0.6, "ç")])
+    write_textgrid(grid, 0.7, {"words": [(0.1, 0.6, "ach")], "phones": [(0.1, 0.4, "aː"), (0.4, 0.6, "ç")]})
     return open_corpus(root).utterances[0]
 
 

@@ -1,10 +1,10 @@
-"""A simple speaker embedding of real recordings: means and deviations of MFCC and F0 over a recording."""
+"""The simple speaker embedding of a shard set's recordings, with who speaks in them."""
 
 from pathlib import Path
 
 import numpy as np
 
-from accent.features.schema import family_slices
+from accent.inference.voice import voice_vector
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 
@@ -13,11 +13,9 @@ def simple_embeddings(shards: Path) -> dict[str, np.ndarray]:
     """Return keys, embeddings, speakers, accents and seconds of a shard set."""
     shard_set = ShardSet.open(shards)
     reader = ShardReader(shard_set)
-    columns = [*range(*family_slices()["mfcc"].indices(143)), *range(*family_slices()["prosody"].indices(143))]
     vectors, keys = [], []
     for number in range(len(shard_set.index)):
-        frames = np.asarray(reader.frames(number)[:, columns], np.float64)
-        vectors.append(np.concatenate([np.nanmean(frames, 0), np.nanstd(frames, 0)]))
+        vectors.append(voice_vector(reader.frames(number)))
         keys.append(reader.metadata(number)["key"])
     vectors_NE = np.stack(vectors)
     return {

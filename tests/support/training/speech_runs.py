@@ -44,3 +44,18 @@ def speech_run(settings: dict[str, Any], shards: Path, run: Path) -> Path:
     """Train and return the run's folder."""
     train_run(load(RunConfig, settings, [f"run={run}", f"shards={shards}"]))
     return run
+
+
+_LARGER = {"speakers_per_accent": 2, "utterances_per_speaker": 4, "crop_frames": 300}
+LISTENING = {
+    **COMMON,
+    "epochs": 24,
+    "validate_every_epochs": 24,
+    "optimizer": {"lr": 1e-2, "warmup_steps": 2},
+    "batch": _LARGER,
+    "model": {
+        "preset": "phonetic", "phone_channels": 48, "directions": 32, "embedding_dim": 16, "dropout": 0.0,
+    },
+    "phones": {"epochs": 30, "batch": _LARGER},
+}  # fmt: skip
+"""Phone heads that hear four phones in five, and an embedding that knows the accents of its training speakers."""

@@ -1,0 +1,1 @@
+"""Vectors to condition a conversion system on, and how far converted speech moved."""

@@ -1,0 +1,1 @@
+"""How well recordings were pronounced, and whether people agree."""
