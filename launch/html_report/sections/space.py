@@ -4,7 +4,8 @@ The plane is that of the two principal components of the embeddings: a linear vi
 UMAP (McInnes et al., 2018) shows neighbourhoods instead; the distances between far groups mean nothing in it.  Folds of
 a cross-validation have embeddings in spaces of their own, so each has a map of its own.
 
-Shapes: N recordings, E embedding.  Cost: milliseconds; UMAP of 1,500 recordings takes 3 s of one core, and 14 s more to compile.
+Shapes: N recordings, E embedding.  Cost: milliseconds; UMAP of 1,500 recordings takes 3 s of one
+core, and 14 s more to compile.
 """
 
 from collections.abc import Callable, Collection, Sequence
