@@ -1,4 +1,5 @@
-"""What a trained model costs at work: a file from disk, a stream, an hour of it, the start of a command.
+"""What a trained model costs at work: a file from disk, a stream, an hour of it, the start of a command; and how well
+a stream agrees with a recording.
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.live RUN FILES... [--minutes 60]
 
@@ -33,6 +34,10 @@ from accent.audio.decode import decode
 from accent.features.extract import prepare_backend
 
 FILE_SECONDS = 3.0
+START_SECONDS = 3.5
+"""A stream's first block is not finished by then."""
+MOST_SECONDS = 100.0
+"""Of a recording."""
 HOP_SECONDS = 0.5
 ROUNDS = 5
 STARTS = 5
@@ -155,6 +160,45 @@ def streaming(model: accent.AccentModel, sound_N: np.ndarray, rate: int, minutes
     return table
 
 
+def agreement(model: accent.AccentModel, sounds: list[np.ndarray], rate: int) -> Table:
+    """Compare the last answer of a stream with the answer for the same sound as one recording."""
+    table = Table(title="The answer at the end of a stream beside that for one recording")
+    for column in (
+        "",
+        "sounds",
+        "cosine, least",
+        "cosine, mean",
+        "probability differs by at most",
+        "same accent first",
+    ):
+        table.add_column(column)
+    begun = round(START_SECONDS * rate)
+    everything = [np.concatenate(sounds)[: round(MOST_SECONDS * rate)]]
+    rows = ((f"{START_SECONDS:g} s", [one[:begun] for one in sounds]), ("files", sounds), ("all in a row", everything))
+    for name, heard in rows:
+        found = []
+        for samples_N in heard:
+            stream = model.stream(rate)
+            stream.feed(samples_N)
+            streamed, whole = stream.finish(), model.identify(samples_N, rate)
+            assert streamed.identification is not None and streamed.embedding_E is not None
+            ours, theirs = streamed.identification.probabilities, whole.probabilities
+            cosine = float(streamed.embedding_E @ model.embed(samples_N, rate))
+            found.append(
+                (cosine, max(abs(ours[key] - theirs[key]) for key in ours), next(iter(ours)) == next(iter(theirs)))
+            )
+        cosine_n, differs_n, same_n = np.array(found).T
+        table.add_row(
+            name,
+            str(len(heard)),
+            f"{cosine_n.min():.4f}",
+            f"{cosine_n.mean():.4f}",
+            f"{differs_n.max():.3f}",
+            f"{same_n.mean():.0%}",
+        )
+    return table
+
+
 def start(run: Path, path: Path) -> Table:
     table = Table(title=f"`accent identify RUN FILE` from start to answer, {STARTS} times")
     for column in ("wall s, fastest", "wall s, median", "CPU s, fastest", "CPU s, median"):
@@ -200,6 +244,7 @@ def main(
             cut.append(Path(folder, f"{number}.wav"))
             soundfile.write(cut[-1], samples_N, rate)
         console.print(embedding_of_files(model, cut))
+    console.print(agreement(model, sounds, rate))
     console.print(streaming(model, np.concatenate(sounds), rate, minutes))
 
 
