@@ -14,12 +14,16 @@ EXTRAS = {
     "openpyxl": "tables",
     "pandas": "tables",
     "pyarrow": "tables",
+    "fastapi": "serve",
     "onnx": "export",
     "onnxruntime": "export",
     "onnxscript": "export",
+    "sounddevice": "microphone",
     "jinja2": "report",
     "plotly": "report",
     "umap": "umap",
+    "uvicorn": "serve",
+    "websockets": "serve",
 }
 """Extra of the installation that brings each package."""
 

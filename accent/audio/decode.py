@@ -59,13 +59,44 @@ def decode(path: Path, max_seconds: float = math.inf) -> tuple[np.ndarray, int, 
 def read_samples(path: Path, max_seconds: float) -> tuple[np.ndarray, int, dict[str, Any]]:
     """Read as `decode`; the samples of one channel of 16 bits stay int16, a quarter of the memory."""
     path = Path(path)
+    with _explained(path), _opened(path) as (file, promised):
+        return _read(path, file, promised, max_seconds)
+
+
+def read_blocks(path: Path, seconds: float) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield a sound file of any length piece by piece; what is wrong with its length shows at its end.
+
+    Args:
+        path: the sound file.
+        seconds: of a piece.
+
+    Yields:
+        samples `[n, C]` float64 in -1..1, and the sampling rate in Hz.
+
+    Raises:
+        AccentError: as for `decode`.
+    """
+    path = Path(path)
+    with _explained(path), _opened(path) as (file, promised):
+        count, size = 0, max(1, round(seconds * file.samplerate))
+        while len(block_NC := file.read(size, dtype="float64", always_2d=True)):
+            count += len(block_NC)
+            yield block_NC, file.samplerate
+        if count == 0:
+            raise AccentError(f"{path}: holds no samples")
+        missing = 0 if promised is None else missing_samples(file.extra_info, promised) + promised - count
+        _refuse_missing(path, file, missing, count)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what can be wrong with a sound file into one line."""
     try:
         if not path.is_file():
             raise AccentError(f"{path}: no such sound file")
         if path.stat().st_size == 0:
             raise AccentError(f"{path}: an empty file, 0 bytes")
-        with _opened(path) as (file, promised):
-            return _read(path, file, promised, max_seconds)
+        yield
     except OSError as error:
         raise AccentError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (soundfile.LibsndfileError, RuntimeError) as error:
@@ -125,13 +156,17 @@ def _read(
             raise AccentError(f"{path}: {too_long(promised / rate, max_seconds)}")
         samples_NC = file.read(promised, dtype=dtype, always_2d=True)
         missing = missing_samples(file.extra_info, promised) + promised - len(samples_NC)
-    if missing > may_be_missing(file.format, rate):
-        raise AccentError(f"{path}: cut short, {len(samples_NC)} of {len(samples_NC) + missing} samples are there")
+    _refuse_missing(path, file, missing, len(samples_NC))
     if missing:
         info["missing_samples"] = missing
     if len(samples_NC) == 0:
         raise AccentError(f"{path}: holds no samples")
     return samples_NC, rate, info
+
+
+def _refuse_missing(path: Path, file: SequentialFile, missing: int, present: int) -> None:
+    if missing > may_be_missing(file.format, file.samplerate):
+        raise AccentError(f"{path}: cut short, {present} of {present + missing} samples are there")
 
 
 def _read_to_the_end(path: Path, file: SequentialFile, dtype: str, max_seconds: float) -> np.ndarray:

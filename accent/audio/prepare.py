@@ -157,19 +157,19 @@ def prepare_speech(samples: np.ndarray, rate: int, config: AudioConfig) -> Speec
     unfiltered_N = unfiltered_N.astype(np.float64, copy=False)
     record["resample"] = {"from_hz": rate, "to_hz": SAMPLE_RATE, "method": "none" if rate == SAMPLE_RATE else "soxr HQ"}
 
-    filtered_N = _filtered(unfiltered_N, config)
+    filtered_N = high_and_low_passed(unfiltered_N, config)
     record["filter"] = {"highpass_hz": config.highpass_hz, "lowpass_hz": config.lowpass_hz, "order": FILTER_ORDER}
 
     level_T = frame_levels(filtered_N)
     if level_T.max() < SILENCE_DBFS:
         raise AccentError(f"silent: no 25 ms of it reach {SILENCE_DBFS:.0f} dB of full scale")
-    first_frame, n_frames = _kept_region(level_T, config)
+    first_frame, n_frames = kept_region(level_T, config)
     record["trim"] = _describe_trim(first_frame, n_frames, level_T, config)
     if (n_frames - 1) * HOP < config.min_seconds * SAMPLE_RATE - HOP:
         raise AccentError(_too_short((n_frames - 1) / FRAMES_PER_SECOND, config.min_seconds, "after trimming"))
 
     kept = slice(first_frame * HOP, (first_frame + n_frames - 1) * HOP + 1)
-    normalised_N, record["loudness"] = _normalised(filtered_N, kept, config.loudness_lufs)
+    normalised_N, record["loudness"] = normalised_in_loudness(filtered_N, kept, config.loudness_lufs)
     return Speech(unfiltered_N, normalised_N, first_frame, n_frames, record)
 
 
@@ -239,17 +239,27 @@ def _describe(samples_NC: np.ndarray, rate: int) -> dict[str, Any]:
     }
 
 
-def _filtered(samples_N: np.ndarray, config: AudioConfig) -> np.ndarray:
+def high_and_low_passed(samples_N: np.ndarray, config: AudioConfig) -> np.ndarray:
+    """Return sound at 16 kHz `[N]`, filtered as the configuration says."""
     for edge_hz, highpass in ((config.highpass_hz, True), (config.lowpass_hz, False)):
         if edge_hz is not None:
             samples_N = zero_phase(samples_N, butterworth(edge_hz, SAMPLE_RATE, highpass))
     return samples_N
 
 
-def _kept_region(level_T: np.ndarray, config: AudioConfig) -> tuple[int, int]:
+def kept_region(level_T: np.ndarray, config: AudioConfig, loudest_elsewhere: float = -math.inf) -> tuple[int, int]:
+    """Return the first frame that is kept, and how many are; of a part of a recording perhaps none.
+
+    Args:
+        level_T: dB of full scale, of the filtered sound.
+        config: the steps and their numbers.
+        loudest_elsewhere: of a part of a recording, the level of the loudest frame in the rest of it.
+    """
     if config.trim_db is None:
         return 0, len(level_T)
-    loud = np.flatnonzero(level_T >= level_T.max() - config.trim_db)
+    loud = np.flatnonzero(level_T >= max(level_T.max(), loudest_elsewhere) - config.trim_db)
+    if not len(loud):
+        return 0, 0
     margin = round(config.trim_margin_seconds * FRAMES_PER_SECOND)
     first, last = max(int(loud[0]) - margin, 0), min(int(loud[-1]) + margin, len(level_T) - 1)
     return first, last - first + 1
@@ -267,7 +277,19 @@ def _describe_trim(first_frame: int, n_frames: int, level_T: np.ndarray, config:
     }
 
 
-def _normalised(filtered_N: np.ndarray, kept: slice, target_lufs: float | None) -> tuple[np.ndarray, dict[str, Any]]:
+def normalised_in_loudness(
+    filtered_N: np.ndarray, kept: slice, target_lufs: float | None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return filtered sound at the target loudness `[N]`, and the numbers of that.
+
+    Args:
+        filtered_N: of `high_and_low_passed`.
+        kept: samples of the kept region, which loudness is measured on.
+        target_lufs: None leaves the sound as it is.
+
+    Raises:
+        AccentError: too quiet to be measured.
+    """
     if target_lufs is None:
         return filtered_N, {"target_lufs": None, "gain_db": 0.0}
     # The array is a workspace first: the K-weighted sound is not needed afterwards.

@@ -5,6 +5,7 @@
     identify     the accents, ranked by calibrated probability, or "unknown"
     verify       do two speakers share an accent?
     score        how well was each phone said?  how far is it from an accent's realisation?
+    stream       the accent while somebody speaks, every half second
 
 A recording is a path, or samples with their rate; a list gives a list of answers, computed in batches.  The model is
 read only: several threads may use one.  `identify` and `verify` need the model's calibration
@@ -17,7 +18,7 @@ sound; then a forward pass.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
@@ -33,6 +34,9 @@ from accent.inference.profiles import AccentProfiles
 from accent.inference.pronunciation import Expected, Pronunciation, score_pronunciation, with_distances
 from accent.inference.realisations import spoken_phones
 from accent.inference.speech_check import kind_of_sound
+
+if TYPE_CHECKING:
+    from accent.inference.stream import AccentStream
 
 UNKNOWN = "unknown"
 """The answer for an accent that the model does not recognise."""
@@ -229,6 +233,12 @@ class AccentModel:
         inventory = self.embedder.need_phone_heads().recogniser.inventory
         tokens = spoken_phones(answer, self.embedder.relative_columns(frames_TD), first_frame, inventory)
         return with_distances(answer, self.profiles.realisations.distances(accent, *tokens))
+
+    def stream(self, rate: int, hop_seconds: float = 0.5, last_seconds: float | None = None) -> "AccentStream":
+        """Return a stream, which is fed sound while it is spoken and answers every hop; arguments as `AccentStream`."""
+        from accent.inference.stream import AccentStream
+
+        return AccentStream(self, rate, hop_seconds, last_seconds)
 
     def identification(self, prediction: Prediction, seconds: float) -> Identification:
         """Turn a prediction into an answer.

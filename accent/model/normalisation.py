@@ -182,14 +182,14 @@ class Normalisation(nn.Module):
             frames_BTD, defined_BTD = _with_semitones(frames_BTD, defined_BTD)
             if self.mode == "utterance" or voices is None:
                 voices = _measure(frames_BTD, defined_BTD)
-            centre_BD, spread_BD = self._trusted(voices)
+            centre_BD, spread_BD = self.trusted(voices)
             return self._scores(frames_BTD, defined_BTD, centre_BD[:, None], spread_BD[:, None]), defined_BTD
 
     def _scores(self, frames_BTD: Tensor, defined_BTD: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
         filled_BTD = torch.where(defined_BTD, frames_BTD, centre)
         return ((filled_BTD - centre) / spread).clamp(-LIMIT, LIMIT)
 
-    def _trusted(self, voices: VoiceStatistics) -> tuple[Tensor, Tensor]:
+    def trusted(self, voices: VoiceStatistics) -> tuple[Tensor, Tensor]:
         """Return the centres and spreads [B, D] to use: those of the voices, as far as enough of them was heard."""
         count_BD, centre_BD, spread_BD = (part.to(self.mean_D.dtype) for part in voices)
         share_BD = (count_BD / OWN_FRAMES).clamp(max=1.0)

@@ -33,7 +33,11 @@ class Heard(NamedTuple):
 
 
 def hear_each(
-    model: AccentModel, recordings: Sequence[Recording], answers: Answers, workers: int = 1
+    model: AccentModel,
+    recordings: Sequence[Recording],
+    answers: Answers,
+    workers: int = 1,
+    speech_only: bool = True,
 ) -> Iterator[Heard]:
     """Yield what the model makes of each recording by itself, in order; what cannot be used is refused.
 
@@ -42,8 +46,9 @@ def hear_each(
         recordings: sound files.
         answers: told what is refused.
         workers: processes that make features.
+        speech_only: refuse noise and music.
     """
-    usable = usable_recordings(model, recordings, answers, workers)
+    usable = usable_recordings(model, recordings, answers, workers, speech_only)
     while block := list(islice(usable, RECORDINGS_AT_A_TIME)):
         predictions = model.embedder.predict_recordings([frames_TD for _, frames_TD in block])
         for (place, frames_TD), prediction in zip(block, predictions, strict=True):
@@ -51,7 +56,11 @@ def hear_each(
 
 
 def hear_speakers(
-    model: AccentModel, speakers: Sequence[Sequence[Recording]], answers: Answers, workers: int = 1
+    model: AccentModel,
+    speakers: Sequence[Sequence[Recording]],
+    answers: Answers,
+    workers: int = 1,
+    speech_only: bool = True,
 ) -> Iterator[Heard | None]:
     """Yield what the model makes of all recordings of each speaker together, in order; None if none can be used.
 
@@ -60,9 +69,10 @@ def hear_speakers(
         speakers: the recordings of each.
         answers: told what is refused.
         workers: processes that make features.
+        speech_only: refuse noise and music.
     """
     everything = [recording for recordings in speakers for recording in recordings]
-    usable = usable_recordings(model, everything, answers, workers)
+    usable = usable_recordings(model, everything, answers, workers, speech_only)
     following = next(usable, None)
     end = 0
     for recordings in speakers:
@@ -80,7 +90,7 @@ def hear_speakers(
 
 
 def usable_recordings(
-    model: AccentModel, recordings: Sequence[Recording], answers: Answers, workers: int
+    model: AccentModel, recordings: Sequence[Recording], answers: Answers, workers: int, speech_only: bool = True
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the position of each recording that can be used, and its features; what cannot be used is refused."""
     features = features_of_files([one.path for one in recordings], model.embedder.feature_config, workers)
@@ -89,7 +99,7 @@ def usable_recordings(
         if isinstance(frames_TD, AccentError):
             answers.refuse(recording.name, str(frames_TD).removeprefix(f"{recording.path}: "))
             continue
-        reason = kind_of_sound(frames_TD).reason
+        reason = kind_of_sound(frames_TD).reason if speech_only else None
         if reason is None:
             yield place, frames_TD
         else:

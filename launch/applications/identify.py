@@ -65,17 +65,19 @@ def identify_inputs(
 
 def _tell(answers: Answers, model: AccentModel, name: str, heard: Heard, values: dict[str, Any]) -> None:
     answer = model.identification(heard.prediction, heard.seconds)
-    answers.give(f"{name}: {_line(answer)}", {**values, **_values(answer)})
+    answers.give(f"{name}: {identification_line(answer)}", {**values, **identification_values(answer)})
 
 
-def _line(answer: Identification) -> str:
+def identification_line(answer: Identification) -> str:
+    """Return an answer for people."""
     shares = [f"{accent} {share:.2f}" for accent, share in list(answer.probabilities.items())[:SHOWN]]
     more = ", ..." if len(answer.probabilities) > SHOWN else ""
     ranked = ", ".join(shares) + more
     return ranked if answer.known else f"{answer.accent} (nearest: {ranked})"
 
 
-def _values(answer: Identification) -> dict[str, Any]:
+def identification_values(answer: Identification) -> dict[str, Any]:
+    """Return an answer for programs."""
     return {
         "accent": answer.accent,
         "known": answer.known,

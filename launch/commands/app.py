@@ -17,6 +17,8 @@ from launch.commands.applications.identify import identify
 from launch.commands.applications.rescore import rescore
 from launch.commands.applications.score import score
 from launch.commands.applications.score_check import score_check
+from launch.commands.applications.serve import serve
+from launch.commands.applications.stream import stream
 from launch.commands.applications.verify import verify
 from launch.commands.corpus.align import align
 from launch.commands.corpus.featurize import featurize
@@ -51,6 +53,8 @@ COMMANDS = (
     identify,
     verify,
     score,
+    stream,
+    serve,
     score_check,
     condition,
     convert_eval,

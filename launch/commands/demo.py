@@ -11,7 +11,10 @@ def demo(
         "demo"
     ),
 ) -> None:
-    """Run the whole system on this machine, on speech it synthesises itself; a few minutes on two cores."""
+    """Run the whole system on this machine, on speech it synthesises itself; a few minutes on two cores.
+
+    Example: accent demo demo
+    """
     from launch.demo import run_demo
 
     run_demo(folder)

@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from typer.main import get_command
 
+from launch.commands.app import app
 from launch.train import main as train
 from tests.conftest import REPOSITORY
 from tests.support.sound.vowel_corpus import SPEAKERS, make_vowel_corpus
@@ -183,3 +187,21 @@ def test_ctrl_c_leaves_with_130_and_the_next_run_resumes(tmp_path):
     assert "Traceback" not in errors
     assert subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, timeout=240).returncode == 0
     assert json.loads((tmp_path / "shards" / "manifest.json").read_text())["count"] == 36
+
+
+def commands_of(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
+@pytest.mark.parametrize(("name", "command"), commands_of(get_command(app)), ids=lambda value: str(value))
+def test_every_help_page_has_an_example_with_options_that_exist(name, command):
+    [example] = [line for line in command.help.splitlines() if "Example: " in line]
+    assert f"accent {name} " in example
+    known = {option for parameter in command.params for option in parameter.opts}
+    # Of a pipe, the part that is ours.
+    ours = example[example.index(f"accent {name} ") :].split(" | ")[0]
+    assert {word for word in ours.split() if word.startswith("-") and word != "-"} <= known

@@ -45,12 +45,13 @@ SHORTEST_LAG = 2
 """The shortest period looked for, in samples: that of the Nyquist frequency."""
 
 
-def harmonicity(unfiltered_N: np.ndarray, config: FeatureConfig) -> np.ndarray:
+def harmonicity(unfiltered_N: np.ndarray, config: FeatureConfig, peak_elsewhere: float = 0.0) -> np.ndarray:
     """Measure the harmonics-to-noise ratio in dB, `[T]`, NaN where nothing repeats or the sound is too quiet.
 
     Args:
         unfiltered_N: sound at 16 kHz, neither filtered nor normalised.
         config: lowest F0, periods of it in a window, and the silence threshold.
+        peak_elsewhere: of a part of a recording, the largest magnitude in the rest of it.
 
     Source: Boersma (1993); Praat manual, "Sound: To Harmonicity (ac)...".
     """
@@ -66,7 +67,7 @@ def harmonicity(unfiltered_N: np.ndarray, config: FeatureConfig) -> np.ndarray:
     width = len(window_W)
 
     share_T = local_peaks(samples_N, centre_T, window_W, longest_period, longest_period // 2 + 1)
-    share_T /= max(global_peak(samples_N, window_seconds), np.finfo(np.float64).tiny)
+    share_T /= max(global_peak(samples_N, window_seconds), peak_elsewhere, np.finfo(np.float64).tiny)
     least_T = _least_correlation(share_T, config.hnr_silence_threshold)
     loud_V = np.flatnonzero(least_T < 1)
     frames_VS = np.empty((BLOCK, _fft_size(width, len(inverse_window))))

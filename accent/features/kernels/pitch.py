@@ -61,12 +61,13 @@ class PitchTrack:
     """Autocorrelation of the chosen candidate, 0..1; 0 where unvoiced."""
 
 
-def track_pitch(unfiltered_N: np.ndarray, config: FeatureConfig) -> PitchTrack:
+def track_pitch(unfiltered_N: np.ndarray, config: FeatureConfig, peak_elsewhere: float = 0.0) -> PitchTrack:
     """Measure pitch and voicing strength of a recording.
 
     Args:
         unfiltered_N: sound at 16 kHz, neither filtered nor normalised.
         config: floor, ceiling, thresholds and costs.
+        peak_elsewhere: of a part of a recording, the largest magnitude in the rest of it.
 
     Returns:
         One value for each frame of the whole recording.
@@ -77,16 +78,16 @@ def track_pitch(unfiltered_N: np.ndarray, config: FeatureConfig) -> PitchTrack:
     """
     samples_N = np.ascontiguousarray(unfiltered_N, dtype=np.float64)
     floor_hz, ceiling_hz = config.pitch_floor_hz, config.pitch_ceiling_hz
-    f0_T, correlation_T, strength_T = _one_pass(samples_N, config, floor_hz, ceiling_hz)
+    f0_T, correlation_T, strength_T = _one_pass(samples_N, config, floor_hz, ceiling_hz, peak_elsewhere)
     strength_T[without_sound(samples_N, PITCH_PERIODS / floor_hz)] = np.nan
     if config.two_pass_pitch:
         floor_hz, ceiling_hz = second_pass_range(f0_T, config)
-        f0_T, correlation_T, _ = _one_pass(samples_N, config, floor_hz, ceiling_hz)
+        f0_T, correlation_T, _ = _one_pass(samples_N, config, floor_hz, ceiling_hz, peak_elsewhere)
     return PitchTrack(f0_T, strength_T, correlation_T)
 
 
 def _one_pass(
-    samples_N: np.ndarray, config: FeatureConfig, floor_hz: float, ceiling_hz: float
+    samples_N: np.ndarray, config: FeatureConfig, floor_hz: float, ceiling_hz: float, peak_elsewhere: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return F0, the autocorrelation of the chosen candidates, and voicing strength, `[T]` each."""
     n_frames = len(samples_N) // HOP + 1
@@ -117,7 +118,7 @@ def _one_pass(
             correlation_TK[block],
             strength_T[block],
         )
-    loudest = global_peak(samples_N, PITCH_PERIODS / floor_hz)
+    loudest = max(global_peak(samples_N, PITCH_PERIODS / floor_hz), peak_elsewhere)
     strength_TK = candidate_strengths(
         count_T,
         frequency_TK,

@@ -49,12 +49,13 @@ def frame_seconds(frames_T: np.ndarray) -> np.ndarray:
     return (frames_T * HOP + FRAME_OFFSET) / SAMPLE_RATE
 
 
-def glottal_pulses(unfiltered_N: np.ndarray, f0_T: np.ndarray) -> np.ndarray:
+def glottal_pulses(unfiltered_N: np.ndarray, f0_T: np.ndarray, peak_elsewhere: float = 0.0) -> np.ndarray:
     """Find the glottal pulses of a recording.
 
     Args:
         unfiltered_N: sound at 16 kHz, neither filtered nor normalised.
         f0_T: fundamental frequency in Hz, NaN where unvoiced.
+        peak_elsewhere: of a part of a recording, the largest magnitude in the rest of it.
 
     Returns:
         `[P]` times in seconds of the recording, rising; sample 0 is at 0.  Some may lie just outside the sound.
@@ -74,7 +75,8 @@ def glottal_pulses(unfiltered_N: np.ndarray, f0_T: np.ndarray) -> np.ndarray:
     padded_N[margin : margin + len(unfiltered_N)] = unfiltered_N
     changes = np.diff(np.concatenate([[0], voiced_T.astype(np.int8), [0]]))
     starts, stops = np.flatnonzero(changes == 1), np.flatnonzero(changes == -1)
-    position_P = _pulses_of_stretches(padded_N, margin, f0_T, starts, stops, float(np.abs(unfiltered_N).max()))
+    loudest = max(float(np.abs(unfiltered_N).max()), peak_elsewhere)
+    position_P = _pulses_of_stretches(padded_N, margin, f0_T, starts, stops, loudest)
     return np.sort(position_P) / SAMPLE_RATE
 
 

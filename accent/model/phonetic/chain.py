@@ -114,11 +114,12 @@ class Decoder:
             posterior_TS: of the network, for each frame by itself.
 
         Returns:
-            float32 [T, S], the probability of each state; float64 [U], the expected number of entries into each unit.
+            float32 [T, S], the probability of each state at each frame; float64 [T, U], the expected number of entries
+            into each unit there.
         """
         likelihood_TS = ((posterior_TS + FLOOR) * self._weight_S) ** LIKELIHOOD_POWER
         occupancy_TS = np.empty(posterior_TS.shape, np.float32)
-        entered_U = np.empty(len(self._initial_U))
+        entered_TU = np.empty((len(posterior_TS), len(self._initial_U)))
         forward_backward(
             likelihood_TS.astype(np.float64),
             self._stay_S,
@@ -127,6 +128,6 @@ class Decoder:
             self._probability_K,
             self._initial_U,
             occupancy_TS,
-            entered_U,
+            entered_TU,
         )
-        return occupancy_TS, entered_U
+        return occupancy_TS, entered_TU

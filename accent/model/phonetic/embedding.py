@@ -149,12 +149,23 @@ class PhoneticEmbedding(nn.Module):
 
     def projected(self, statistics: PhoneStatistics) -> Tensor:
         """Return every view on the principal directions, `[R, V, Q]`, before fusion."""
-        parts = []
-        for table, directions_XQ in zip(self.tables, self.directions_XQ.split(self.sizes), strict=True):
-            assert isinstance(table, ViewTable)
-            entries_RX = table.entries(self.deviations(statistics, table))
-            parts.append(entries_RX @ directions_XQ.to(entries_RX.dtype))
-        return torch.stack(parts, dim=1)
+        pairs = zip(self.entries(statistics), self.directions_XQ.split(self.sizes), strict=True)
+        return torch.stack([entries_RX @ directions_XQ.to(entries_RX.dtype) for entries_RX, directions_XQ in pairs], 1)
+
+    @torch.no_grad()
+    def folded(self) -> "FoldedEmbedding":
+        """Return the same without dropout, directions and map as one matrix: for many embeddings, one at a time."""
+        change_V = (self.weights() / self.first_share_V).sqrt()
+        parts = [
+            change * directions_XQ @ self.map.weight.T
+            for change, directions_XQ in zip(change_V, self.directions_XQ.split(self.sizes), strict=True)
+        ]
+        return FoldedEmbedding(self, torch.cat(parts))
+
+    def entries(self, statistics: PhoneStatistics) -> list[Tensor]:
+        """Return the entries of each view, `[R, X]`."""
+        tables = [table for table in self.tables if isinstance(table, ViewTable)]
+        return [table.entries(self.deviations(statistics, table)) for table in tables]
 
     def forward(self, statistics: PhoneStatistics) -> Tensor:
         """Embed rows of sums.
@@ -172,3 +183,21 @@ class PhoneticEmbedding(nn.Module):
             change_V = (self.weights() / self.first_share_V).sqrt()
             fused_RQ = (projected_RVQ * change_V[:, None]).sum(1)
             return F.normalize(self.map(self.dropout(fused_RQ)), dim=-1, eps=1e-12)
+
+
+class FoldedEmbedding:
+    """A `PhoneticEmbedding` that is not trained any more; 4 MB are read for an embedding, not 130.
+
+    Args:
+        embedding: whose views these are.
+        map_XE: from entries of all views to the embedding, before it has unit length.
+    """
+
+    def __init__(self, embedding: PhoneticEmbedding, map_XE: Tensor) -> None:
+        self._embedding, self._map_XE = embedding, map_XE
+
+    @torch.no_grad()
+    def __call__(self, statistics: PhoneStatistics) -> Tensor:
+        """Embed rows of sums, `[R, E]`, as `PhoneticEmbedding` does, to rounding."""
+        entries_RX = torch.cat(self._embedding.entries(statistics), dim=1)
+        return F.normalize(entries_RX @ self._map_XE + self._embedding.map.bias, dim=-1, eps=1e-12)

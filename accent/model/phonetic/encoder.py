@@ -92,9 +92,9 @@ class PhoneticEncoder(nn.Module):
         with torch.autocast(frames_BTD.device.type, enabled=False):
             values_BTD, defined_BTD = self.normalisation(frames_BTD, valid_BT, voices)
             posterior_BTS = self.recogniser.posteriors(values_BTD, valid_BT, half_B)
-            occupancy_BTS, entered_BU = self.recogniser.smooth(posterior_BTS, valid_BT)
+            occupancy_BTS, entered_BTU = self.recogniser.smooth(posterior_BTS, valid_BT)
             columns_BTD = self.columns(values_BTD, defined_BTD, self.recogniser.by_phone(posterior_BTS))
-            rows = zip(occupancy_BTS, columns_BTD.to(occupancy_BTS.dtype), entered_BU, strict=True)
+            rows = zip(occupancy_BTS, columns_BTD.to(occupancy_BTS.dtype), entered_BTU, strict=True)
             return join([sum_frames(*row) for row in rows])
 
     @torch.no_grad()

@@ -15,6 +15,9 @@ import numpy as np
 
 from accent.dsp.compile import kernel
 
+NO_SHARE = 1e-20
+"""Probability of a state that counts as none."""
+
 
 @kernel
 def forward_backward(
@@ -25,9 +28,9 @@ def forward_backward(
     probability_K: np.ndarray,
     initial_U: np.ndarray,
     occupancy_TS: np.ndarray,
-    entered_U: np.ndarray,
+    entered_TU: np.ndarray,
 ) -> None:
-    """Compute the probability of each state at each frame, and how often each unit was entered.
+    """Compute the probability of each state at each frame, and of entering each unit there.
 
     Args:
         likelihood_TS: float64, of each frame in each state, up to a factor a frame; positive.
@@ -37,7 +40,7 @@ def forward_backward(
         probability_K: probability of the arc once its source ends.
         initial_U: probability of beginning with each unit.
         occupancy_TS: float32, filled: probability of each state; rows sum to 1.
-        entered_U: float64, filled: expected number of entries.
+        entered_TU: float64, filled: expected number of entries into each unit at each frame.
     """
     n_frames, n_states = likelihood_TS.shape
     n_units = n_states // 3
@@ -62,17 +65,19 @@ def forward_backward(
             total += forward_TS[t, a] + forward_TS[t, a + 1] + forward_TS[t, a + 2]
         forward_TS[t] /= total
 
-    entered_U[:] = 0.0
+    entered_TU[:] = 0.0
     backward_S, ahead_S, leaving_U = np.ones(n_states), np.zeros(n_states), np.zeros(n_units)
     for t in range(n_frames - 1, -1, -1):
         total = 0.0
         for k in range(n_states):
             total += forward_TS[t, k] * backward_S[k]
         for k in range(n_states):
-            occupancy_TS[t, k] = forward_TS[t, k] * backward_S[k] / total
+            share = forward_TS[t, k] * backward_S[k] / total
+            # Numbers so small that float32 hardly holds them cost a processor a hundred times as much.
+            occupancy_TS[t, k] = share if share > NO_SHARE else 0.0
         if t == 0:
             for unit in range(n_units):
-                entered_U[unit] += occupancy_TS[0, 3 * unit]
+                entered_TU[0, unit] = occupancy_TS[0, 3 * unit]
             break
         for k in range(n_states):
             ahead_S[k] = backward_S[k] * likelihood_TS[t, k]
@@ -86,7 +91,7 @@ def forward_backward(
                     last = 3 * source_K[arc] + 2
                     entering += forward_TS[t - 1, last] * (1.0 - stay_S[last]) * probability_K[arc]
                 if stayed + entering > 0.0:
-                    entered_U[unit] += occupancy_TS[t, a] * entering / (stayed + entering)
+                    entered_TU[t, unit] = occupancy_TS[t, a] * entering / (stayed + entering)
         for unit in range(n_units):
             leaving_U[unit] = 0.0
         for unit in range(n_units):

@@ -112,20 +112,26 @@ class PhoneRecogniser(nn.Module):
 
         Returns:
             occupancy_BTS: probability of each state, 0 in padding.
-            entered_BU: expected number of entries into each unit.
+            entered_BTU: expected number of entries into each unit at each frame, 0 in padding.
         """
         decoder = Decoder(UnitChain(*(getattr(self, name).cpu().numpy() for name in UnitChain._fields)))
         frames_B = valid_BT.sum(1).tolist()
         posteriors = posterior_BTS.float().cpu().numpy()
         occupancy = np.zeros(posteriors.shape, np.float32)
-        entered = np.zeros((len(posteriors), len(self.inventory)), np.float32)
+        entered = np.zeros((*posteriors.shape[:2], len(self.inventory)), np.float32)
 
         def one(row: int) -> None:
+            real = slice(frames_B[row])
             if frames_B[row]:
-                occupancy[row, : frames_B[row]], entered[row] = decoder.smooth(posteriors[row, : frames_B[row]])
+                occupancy[row, real], entered[row, real] = decoder.smooth(posteriors[row, real])
 
-        # The kernel holds no lock, so rows are worked on side by side, by as many threads as torch may use.
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            list(pool.map(one, range(len(posteriors))))
+        threads = min(torch.get_num_threads(), len(posteriors))
+        if threads == 1:
+            for row in range(len(posteriors)):
+                one(row)
+        else:
+            # The kernel holds no lock, so rows are worked on side by side, by as many threads as torch may use.
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(one, range(len(posteriors))))
         device = posterior_BTS.device
         return torch.from_numpy(occupancy).to(device), torch.from_numpy(entered).to(device)

@@ -47,20 +47,20 @@ class PhoneStatistics(NamedTuple):
         return PhoneStatistics(*(part.to(device) for part in self))
 
 
-def sum_frames(occupancy_TS: Tensor, frames_TD: Tensor, entered_U: Tensor) -> PhoneStatistics:
-    """Return the statistics of one utterance, as one row.
+def sum_frames(occupancy_TS: Tensor, frames_TD: Tensor, entered_TU: Tensor) -> PhoneStatistics:
+    """Return the statistics of one utterance, or of some of its frames, as one row.
 
     Args:
         occupancy_TS: probability of each state at each frame.
         frames_TD: columns of each frame.
-        entered_U: expected number of entries into each unit.
+        entered_TU: expected number of entries into each unit at each frame.
 
-    >>> one = sum_frames(torch.eye(3), torch.tensor([[1.0], [2.0], [4.0]]), torch.ones(1))
+    >>> one = sum_frames(torch.eye(3), torch.tensor([[1.0], [2.0], [4.0]]), torch.ones(3, 1))
     >>> one.sum_RSD.squeeze().tolist()
     [1.0, 2.0, 4.0]
     """
     return PhoneStatistics(
-        occupancy_TS.sum(0, keepdim=True), (occupancy_TS.T @ frames_TD).unsqueeze(0), entered_U.unsqueeze(0)
+        occupancy_TS.sum(0, keepdim=True), (occupancy_TS.T @ frames_TD).unsqueeze(0), entered_TU.sum(0, keepdim=True)
     )
 
 

@@ -109,6 +109,29 @@ class FrameColumns(nn.Module):
         parts.append((phone_posterior_BTP + POSTERIOR_FLOOR).log())
         return torch.cat(parts, dim=-1)
 
+    def defined(self, defined_BTD: Tensor) -> Tensor:
+        """Return which of the columns that are no slopes and no posteriors are defined, as numbers, in their order."""
+        return torch.cat([defined_BTD[..., where] for where in self._sources.values()], dim=-1).to(torch.float32)
+
+    def rescaled(self, sum_RSC: Tensor, defined_RSM: Tensor, factor_D: Tensor, offset_D: Tensor) -> Tensor:
+        """Return what the sums would be if each value had been normalised to factor x value + offset.
+
+        Args:
+            sum_RSC: sums of the columns.
+            defined_RSM: sums of `defined`.
+            factor_D: of each column of the schema.
+            offset_D: of each column of the schema.
+        """
+        rescaled_RSC, at = sum_RSC.clone(), 0
+        for name, where in self._sources.items():
+            group, width = self.groups[name], where.stop - where.start
+            defined = defined_RSM[..., at : at + width]
+            rescaled_RSC[..., group] = sum_RSC[..., group] * factor_D[where] + defined * offset_D[where]
+            if name in SLOPE_FAMILIES:
+                rescaled_RSC[..., self.groups[f"{name}_slopes"]] *= factor_D[where]
+            at += width
+        return rescaled_RSC
+
 
 class Cells(nn.Module):
     """Which cell of each level's table every state belongs to; silence belongs to none.

@@ -26,6 +26,8 @@ def align(
 
     `accent featurize CORPUS SHARDS corpus.alignments=OUT` uses them.
     TextGrids that the corpus has are used as they are.
+
+    Example: accent align corpus aligned
     """
     from accent.configuration import load
     from launch.terminal import TerminalConsole

@@ -32,6 +32,8 @@ def featurize(
     """Turn a corpus into tar shards of features: parallel, resumable, the same bytes whatever the workers.
 
     With --part, several machines fill one folder that all of them see; then `accent shards merge SHARDS`.
+
+    Example: accent featurize corpus runs/shards/corpus
     """
     from accent.configuration import load
     from launch.run_config import find_config

@@ -12,7 +12,10 @@ def inspect(
     shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of a shard set.")],
     verify: Annotated[bool, typer.Option("--verify", help="Read every shard and check its sha256.")] = False,
 ) -> None:
-    """Print what is in a shard set: counts, hours, speakers by accent, columns, refused inputs."""
+    """Print what is in a shard set: counts, hours, speakers by accent, columns, refused inputs.
+
+    Example: accent inspect runs/shards/l2arctic --verify
+    """
     from shards.shard_set.manifest import ShardSet
     from shards.shard_set.summary import describe
     from shards.shard_set.summary import verify as check

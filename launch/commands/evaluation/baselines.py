@@ -43,6 +43,8 @@ def baselines(
     """Run simpler systems and controls on the same folds as the encoder: one JSON, one table.
 
     Rerun the same command to resume: finished folds are kept.
+
+    Example: accent baselines runs/shards/saa8k --folds configs/protocols/saa8k.json
     """
     from accent.files import write_text
     from launch.evaluation.baselines.run import run_baselines

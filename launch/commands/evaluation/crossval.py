@@ -63,6 +63,8 @@ def crossval(
 
     Each fold and seed is a separate run, tested on speakers it never saw.  The folds replace the configuration's split.
     Rerun the same command to resume: finished runs are skipped.
+
+    Example: accent crossval configs/saa8k.yaml runs/shards/saa8k --folds 5
     """
     from launch.evaluation.crossval import merge_runs, plan_crossval, run_all
     from launch.evaluation.folds import FoldConfig

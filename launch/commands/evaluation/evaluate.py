@@ -26,7 +26,10 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Measure a run on speakers it never saw: tables, one JSON, pictures."""
+    """Measure a run on speakers it never saw: tables, one JSON, pictures.
+
+    Example: accent evaluate runs/l2arctic runs/shards/l2arctic
+    """
     from launch.evaluation.evaluate import evaluate_run
 
     result = evaluate_run(

@@ -29,6 +29,8 @@ def report(
 
     Figures, curves, maps, confusion, reliability, feature families, leakage, phones, vowels, melody, rhythm,
     reconstruction and configuration. What a run lacks is said in its place, with the command that makes it.
+
+    Example: accent report runs/l2arctic -o report.html
     """
     from launch.html_report.report import write_report
 

@@ -26,6 +26,8 @@ def compare(
     """Compare groups of speakers: means, Cohen's d with intervals over speakers, p corrected for many tests.
 
     Values are averaged by speaker first.  The terminal shows the largest effects, --out has every comparison.
+
+    Example: accent compare vowels.csv --against English --out effects.csv
     """
     from rich.console import Console
 

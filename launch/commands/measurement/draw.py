@@ -36,6 +36,8 @@ def draw(
     """Draw wave, spectrogram with formants, F0, intensity, words and phones of a recording over one time axis.
 
     The spectrogram has Praat's settings: windows of 5 ms, up to 5000 Hz, a dynamic range of 50 dB.
+
+    Example: accent draw recording.wav --out picture.png
     """
     from accent.audio.prepare import load_speech
     from accent.features.extract import find_backend

@@ -44,6 +44,8 @@ def measure(
 
     The exit status is 0 if everything was measured, 1 if a part was, 2 if nothing was.
     Phones and words come from TextGrids; `accent align` makes them for a corpus with transcripts.
+
+    Example: accent measure recordings/ --out vowels.csv --per phone --columns f1_hz,f2_hz
     """
     import sys
 

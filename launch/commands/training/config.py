@@ -20,6 +20,8 @@ def config(
     """Print every key with its type, default, meaning and value, and say where the value comes from.
 
     Without CONFIG the first word may be an override too: accent config optimizer.lr=3e-4.
+
+    Example: accent config configs/l2arctic.yaml optimizer.lr=3e-4
     """
     from launch.config_table import config_table
 

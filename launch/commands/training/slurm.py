@@ -34,6 +34,8 @@ def slurm(
     """Print the job script of a training run for a Slurm cluster, or submit it.
 
     It is configs/slurm/train.sbatch, filled in; that folder has job scripts of featurizing and evaluation too.
+
+    Example: accent slurm configs/l2arctic.yaml --nodes 2 --gpus-per-node 8
     """
     from accent.configuration import load
     from accent.files import write_text

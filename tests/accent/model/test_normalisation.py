@@ -127,7 +127,7 @@ def test_measured_voices_are_counts_means_and_deviations_of_what_is_defined() ->
 @pytest.mark.parametrize("mode", RELATIVE)
 def test_a_column_without_a_defined_frame_leaves_the_corpus_s_statistics(mode: Mode) -> None:
     normalisation, nothing = part(mode), torch.zeros(1, N_COLUMNS)
-    centre_BD, spread_BD = normalisation._trusted(VoiceStatistics(nothing, nothing, nothing))
+    centre_BD, spread_BD = normalisation.trusted(VoiceStatistics(nothing, nothing, nothing))
     torch.testing.assert_close(centre_BD[0], MEAN_D)
     torch.testing.assert_close(spread_BD[0], STD_D)
 
@@ -135,7 +135,7 @@ def test_a_column_without_a_defined_frame_leaves_the_corpus_s_statistics(mode: M
 @pytest.mark.parametrize("heard", [0, 25, 50, 99, 100, 5000])
 def test_the_voice_s_own_statistics_weigh_as_much_as_was_heard_of_it(heard: int) -> None:
     voice = VoiceStatistics(torch.full((1, N_COLUMNS), float(heard)), MEAN_D[None] + STD_D, 2 * STD_D[None])
-    centre_BD, spread_BD = part("speaker")._trusted(voice)
+    centre_BD, spread_BD = part("speaker").trusted(voice)
     share = min(1.0, heard / OWN_FRAMES)
     torch.testing.assert_close(centre_BD[0], MEAN_D + share * STD_D)
     torch.testing.assert_close(spread_BD[0, OTHERS], STD_D[OTHERS] * (share * 4 + (1 - share)) ** 0.5)

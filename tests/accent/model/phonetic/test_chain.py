@@ -43,26 +43,26 @@ def test_smoothing_is_the_sum_over_all_paths(alignments, inventory):
     states, frames = inventory.n_states, 4
     posterior_TS = np.random.default_rng(1).dirichlet(np.ones(states), frames)
     weight_TS = ((posterior_TS + FLOOR) * chain.prior_S.astype(np.float64) ** -PRIOR_POWER) ** LIKELIHOOD_POWER
-    expected_TS, expected_U = np.zeros((frames, states)), np.zeros(len(inventory))
+    expected_TS, expected_TU = np.zeros((frames, states)), np.zeros((frames, len(inventory)))
     for path in itertools.product(range(states), repeat=frames):
         probability, entered = _probability(path, weight_TS, chain)
         for t, state in enumerate(path):
             expected_TS[t, state] += probability
-        for unit in entered:
-            expected_U[unit] += probability
-    expected_U /= expected_TS[0].sum()
+        for t, unit in entered:
+            expected_TU[t, unit] += probability
+    expected_TU /= expected_TS[0].sum()
     expected_TS /= expected_TS.sum(1, keepdims=True)
-    occupancy_TS, entered_U = Decoder(chain).smooth(posterior_TS)
+    occupancy_TS, entered_TU = Decoder(chain).smooth(posterior_TS)
     np.testing.assert_allclose(occupancy_TS, expected_TS, atol=1e-6)
-    np.testing.assert_allclose(entered_U, expected_U, atol=1e-6)
+    np.testing.assert_allclose(entered_TU, expected_TU, atol=1e-6)
 
 
-def _probability(path, weight_TS, chain) -> tuple[float, list[int]]:
-    """Probability of one path, by definition, and the units it enters."""
+def _probability(path, weight_TS, chain) -> tuple[float, list[tuple[int, int]]]:
+    """Probability of one path, by definition, and the units it enters, each with its frame."""
     first = path[0]
     if first % 3:
         return 0.0, []
-    probability, entered = float(chain.initial_U[first // 3]) * weight_TS[0, first], [first // 3]
+    probability, entered = float(chain.initial_U[first // 3]) * weight_TS[0, first], [(0, first // 3)]
     for t, (before, now) in enumerate(itertools.pairwise(path), start=1):
         stay = float(chain.stay_S[before])
         step = stay if now == before else 0.0
@@ -72,7 +72,7 @@ def _probability(path, weight_TS, chain) -> tuple[float, list[int]]:
             move = float(chain.transition_UU[before // 3, now // 3])
             move = move if move >= RAREST else 0.0
             step += (1 - stay) * move
-            entered.append(now // 3)
+            entered.append((t, now // 3))
         probability *= step * weight_TS[t, now]
     return probability, entered
 
@@ -80,6 +80,6 @@ def _probability(path, weight_TS, chain) -> tuple[float, list[int]]:
 def test_certain_frames_stay_as_they_are(alignments, inventory):
     chain = measure_chain(alignments, inventory)
     state_T = inventory.states(np.array([0, 0, 0, A, A, A, A, B, B, B]))
-    occupancy_TS, entered_U = Decoder(chain).smooth(np.eye(inventory.n_states)[state_T])
+    occupancy_TS, entered_TU = Decoder(chain).smooth(np.eye(inventory.n_states)[state_T])
     assert (occupancy_TS.argmax(1) == state_T).all()
-    assert entered_U.sum() == pytest.approx(3, abs=0.05)
+    assert entered_TU.sum() == pytest.approx(3, abs=0.05)

@@ -1,0 +1,1 @@
+"""A trained model behind HTTP and WebSocket, with a page that listens to the microphone."""
