@@ -39,7 +39,8 @@ class VoiceSums(NamedTuple):
     @classmethod
     def nothing(cls) -> "VoiceSums":
         """Return the sums of no speech."""
-        return cls(*np.zeros((3, N_COLUMNS)), np.zeros(_INFINITY, np.int64))
+        nothing_D = np.zeros(N_COLUMNS)
+        return cls(nothing_D, nothing_D, nothing_D, np.zeros(_INFINITY, np.int64))
 
     @classmethod
     def of(cls, frames_TD: np.ndarray) -> "VoiceSums":

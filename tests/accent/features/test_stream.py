@@ -11,7 +11,7 @@ from accent.features.extract import extract
 from accent.features.schema import COLUMNS, column_index, family_slices
 from accent.features.stream import ADDED_BY_ONE_DECIBEL, MEMORY, FeatureStream
 from accent.grid import HOP, SAMPLE_RATE
-from tests.support.synthesis import noise
+from tests.support.sound.synthesis import noise
 
 CONFIG = FeatureConfig()
 HALF_SECOND = SAMPLE_RATE // 2

@@ -15,7 +15,7 @@ from launch.applications.listen import stream_values
 from launch.serving.app import BUSY, REFUSED, TOO_LARGE, create_app, is_loopback
 from launch.serving.limits import Limits
 
-HERE = "http://localhost:8765"
+HERE, SOCKET = "http://localhost:8765", "ws://localhost:8765"
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_a_stream_is_answered_as_in_python(client, model, sound):
     samples, rate = sound
     stream = model.stream(rate, last_seconds=10)
     expected = [stream_values(answer) for answer in [*stream.feed(samples), stream.finish()]]
-    with client.websocket_connect(f"/listen?rate={rate}&last=10") as socket:
+    with client.websocket_connect(f"{SOCKET}/listen?rate={rate}&last=10") as socket:
         for at in range(0, len(samples), 4_410):
             socket.send_bytes(samples[at : at + 4_410].tobytes())
         socket.send_text("end")
@@ -109,7 +109,7 @@ def test_a_stream_is_answered_as_in_python(client, model, sound):
     ],
 )
 def test_streams_have_limits(model, limits, message, expected):
-    with limited(model, **limits) as client, client.websocket_connect("/listen?rate=16000") as socket:
+    with limited(model, **limits) as client, client.websocket_connect(f"{SOCKET}/listen?rate=16000") as socket:
         if isinstance(message, bytes):
             socket.send_bytes(message)
         elif message is not None:
@@ -119,16 +119,16 @@ def test_streams_have_limits(model, limits, message, expected):
 
 
 def test_a_rate_that_cannot_be_is_named(client):
-    with client.websocket_connect("/listen?rate=3") as socket:
+    with client.websocket_connect(f"{SOCKET}/listen?rate=3") as socket:
         assert "a rate of 3" in refusal(socket)[0]
 
 
 def test_listeners_are_counted_until_they_leave(model):
     with limited(model, listeners=1) as client:
-        with client.websocket_connect("/listen?rate=16000") as first:
+        with client.websocket_connect(f"{SOCKET}/listen?rate=16000") as first:
             first.send_bytes(bytes(2))
             assert client.get("/health").json()["listeners"] == 1
-            with client.websocket_connect("/listen?rate=16000") as second:
+            with client.websocket_connect(f"{SOCKET}/listen?rate=16000") as second:
                 assert refusal(second)[1] == BUSY
         assert client.get("/health").json()["listeners"] == 0
 
@@ -137,7 +137,7 @@ def test_pages_of_other_sites_may_not_use_it(client, path):
     elsewhere, own = {"origin": "https://elsewhere.example"}, {"origin": HERE}
     assert client.post("/identify", content=path.read_bytes(), headers=elsewhere).status_code == 403
     assert client.post("/identify", content=path.read_bytes(), headers=own).status_code == 200
-    with client.websocket_connect("/listen?rate=16000", headers=elsewhere) as socket:
+    with client.websocket_connect(f"{SOCKET}/listen?rate=16000", headers=elsewhere) as socket:
         assert "may not use" in refusal(socket)[0]
 
 
