@@ -95,7 +95,7 @@ def test_parts_are_merged_into_one_set(accent, corpus, tmp_path):
     words = ("featurize", corpus, shards, "--workers", 1, "samples_per_shard=7")
     status, printed, _ = accent(*words, "--part", "1/2")
     assert status == 0 and "part 1/2 is finished; 1 shards of other parts are still missing" in printed
-    assert "1 of 3 shards are missing: 1 of part 2/2" in refusal(accent("shards", "merge", shards))
+    assert "1 of 3 shards are missing or damaged: 1 of part 2/2" in refusal(accent("shards", "merge", shards))
     status, printed, _ = accent(*words, "--part", "2/2")
     assert status == 0 and f"all shards are there: accent shards merge {shards}" in printed
     status, printed, _ = accent("shards", "merge", shards)

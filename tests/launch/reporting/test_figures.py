@@ -11,7 +11,7 @@ from rich.console import Console
 from accent.errors import AccentError
 from launch.evaluation.measures import measure
 from launch.extraction.recordings import Recordings
-from launch.reporting.figures import PALETTE, _look, draw_confusion, draw_fusion, draw_space
+from launch.reporting.figures import PALETTE, draw_confusion, draw_fusion, draw_space, look
 from launch.reporting.tables import TITLES, figures_table, groups_table
 
 
@@ -65,7 +65,7 @@ def test_the_same_data_give_the_same_picture(tmp_path):
 
 
 def test_sixty_four_names_all_look_different_and_none_is_lost_on_white():
-    assert len({_look(number) for number in range(64)}) == 64
+    assert len({look(number) for number in range(64)}) == 64
     # Relative luminance and contrast as in WCAG 2.2; 2 keeps the lightest colour, a pale blue, clearly visible.
     for colour in PALETTE:
         linear = [((value + 0.055) / 1.055) ** 2.4 if value > 0.04045 else value / 12.92 for value in to_rgb(colour)]

@@ -26,12 +26,13 @@ def test_a_full_disk_in_the_background_ends_all_and_leaves_the_last_good_checkpo
     assert saved_steps(tmp_path / "run") == ["step_00000002"]
 
 
-def test_a_torn_share_is_named_by_all_processes(shards, tmp_path):
+def test_a_torn_share_is_named_and_all_processes_resume_from_the_checkpoint_before(shards, tmp_path):
     words = ("epochs=2", "validate_every_epochs=2")
     with started(tmp_path, shards, *words, zero_stage=3) as ranks:
         assert ranks.wait() == [0, 0], ranks.printed()
     share = next((tmp_path / "run" / "checkpoints" / "step_00000006" / "zero").glob("*rank_1*optim*"))
     share.write_bytes(share.read_bytes()[:1000])
     with started(tmp_path, shards, *words, zero_stage=3) as ranks:
-        assert ranks.wait() == [2, 2], ranks.printed()
+        assert ranks.wait() == [0, 0], ranks.printed()
         assert f"{share.name}: 1000 bytes long, " in ranks.printed(0)
+        assert "resuming at step 5 of 6" in ranks.printed(0)
