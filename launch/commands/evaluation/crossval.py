@@ -38,7 +38,10 @@ def crossval(
     ] = None,
     heads: Annotated[
         Path | None,
-        typer.Option(help="Folder of a crossval with the same folds and seeds whose phone heads to use, not train."),
+        typer.Option(
+            help="Folder of a crossval with the same folds and seeds whose phone heads to use, not train; "
+            "they may have heard more training speakers."
+        ),
     ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Runs to train at the same time; with several GPUs, each run gets its own.")
