@@ -45,6 +45,8 @@ def serve(run: Path, host: str = "127.0.0.1", port: int = 8765, device: str = "c
     except SystemExit as leaving:
         raise AccentError(f"{host}:{port}: cannot be listened on; give another --port") from leaving
     with socket:
+        # From here on clients are kept waiting, not turned away.
+        socket.listen()
         shown, bound = ("localhost" if is_loopback(host) else host), socket.getsockname()[1]
         print(f"http://{shown}:{bound}/  (Ctrl-C ends it)", flush=True)
         server.run([socket])

@@ -68,7 +68,7 @@ def test_pitch_is_that_of_the_recording_but_for_few_frames(both):
         (("f1_hz", "f2_hz", "f3_hz", "f4_hz", "b1_hz", "b2_hz", "b3_hz", "b4_hz"), 0.01, 0.05),
         (("h1_h2_corrected_db",), 1e-4, 1e-3),
         # Pulses are found from the middle of a voiced stretch.
-        (("jitter_local", "shimmer_local"), 0.8, 3.0),
+        (("jitter_local", "shimmer_local"), 0.8, 6.0),
         (("cpp_db",), 0.1, 1.0),
         (("hnr_db",), 0.0, 0.0),
     ],
@@ -134,7 +134,7 @@ def test_the_loudest_place_is_forgotten_after_a_minute():
     stream.feed(0.5 * noise(1)[:HALF_SECOND])
     stream.unfinished(0)
     assert stream._peak.value(stream.total_frames) > 0
-    assert stream._peak.value(stream.total_frames + MEMORY) == -np.inf
+    assert stream._peak.value(stream.total_frames + MEMORY + 1) == -np.inf
 
 
 def test_a_louder_sound_adds_what_is_said_to_each_column(saa):
