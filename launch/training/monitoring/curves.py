@@ -8,6 +8,8 @@ SPACE = ("temperature", "triplet_active", "embedding_spread", "spread")
 """Numbers of an objective or a validation that say how embeddings lie, and are no loss."""
 _RIGHT = ("accuracy", "speaker_accuracy", "frame_accuracy", "explained")
 """Numbers of an objective that grow as it learns."""
+_WRONG = ("cross_entropy", "phone_error_rate")
+"""Metrics of a validation that fall as the model learns."""
 
 
 def training_curve(name: str) -> str:
@@ -27,5 +29,5 @@ def validation_curve(name: str) -> str:
     >>> validation_curve("balanced_accuracy"), validation_curve("cross_entropy"), validation_curve("spread")
     ('accuracy/validation_balanced_accuracy', 'loss/validation_cross_entropy', 'space/validation_spread')
     """
-    group = "loss" if name == "cross_entropy" else "space" if name in SPACE else "accuracy"
+    group = "loss" if name in _WRONG else "space" if name in SPACE else "accuracy"
     return f"{group}/validation_{name}"

@@ -43,7 +43,8 @@ def test_the_first_two_groups_tell_whether_it_goes_well(curves):
     groups = sorted({name.partition("/")[0] for name in names})
     assert groups[:2] == ["accuracy", "loss"]
     assert training_curve("speaker_accuracy").startswith("accuracy/")
-    assert validation_curve("phone_error_rate").startswith("accuracy/")
+    assert validation_curve("frame_accuracy").startswith("accuracy/")
+    assert validation_curve("phone_error_rate").startswith("loss/")
 
 
 def test_each_validation_has_its_confusion_matrix_and_its_map(curves):
