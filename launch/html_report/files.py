@@ -103,7 +103,7 @@ class RunFiles:
         path = self.folder / "evaluation" / "embeddings.npz"
         if self.kind != "run" or not path.is_file():
             return None
-        with np.load(path) as archive:
+        with np.load(path, allow_pickle=False) as archive:
             unseen_N = archive["unseen"]
             parts = [
                 Recordings(

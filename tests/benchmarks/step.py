@@ -143,7 +143,7 @@ def make_loop(trial: Trial, loader: TrainingLoader, runtime: Runtime) -> Trainer
     encoder.set_normalisation(statistics.mean_D, statistics.std_D)
     training = TrainingConfig(epochs=1, compile=trial.compiled)
     task = accent_task(encoder, loader, training, runtime)
-    loop = Trainer(task, loader, None, training, runtime, None, FeatureConfig(), {})
+    loop = Trainer(task, loader, None, training, runtime, None, FeatureConfig(), {}, {}, [])
     loop.engine.module.train()
     return loop
 
@@ -210,8 +210,8 @@ def _time_collectives(rows: int, preset: str, runtime: Runtime) -> float:
 def counted_numbers() -> int:
     """Return the length of the vector in which the objective adds up its sums and counts over the processes."""
     families = len(ModelConfig().families)
-    # Sum and count of contrastive, triplet and cross-entropy, and of each family's reconstruction; active triplets.
-    return 2 * (3 + families) + 1
+    # Sum and count of contrastive, triplet and cross-entropy, and of each family's reconstruction; active triplets, right rows.
+    return 2 * (3 + families) + 2
 
 
 @cache

@@ -130,7 +130,7 @@ def test_shares_of_phones_are_the_squared_effects_of_their_entries(folders):
     """Every entry is raised by its size, one after the other, and the accent head is asked again."""
     encoder, _ = load_model(folders[2][0])
     shares = shares_of(encoder)
-    np.testing.assert_allclose(shares.share_AVP.sum((1, 2)), 1)
+    np.testing.assert_allclose(shares.share_AVP.sum((1, 2)), 1, rtol=1e-6)
     embedding, inventory = encoder.embedding, encoder.recogniser.inventory
     np.testing.assert_allclose(shares.share_AVP.sum(2), np.tile(embedding.weights().tolist(), (3, 1)), rtol=1e-5)
 
