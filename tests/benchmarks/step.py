@@ -210,7 +210,8 @@ def _time_collectives(rows: int, preset: str, runtime: Runtime) -> float:
 def counted_numbers() -> int:
     """Return the length of the vector in which the objective adds up its sums and counts over the processes."""
     families = len(ModelConfig().families)
-    # Sum and count of contrastive, triplet and cross-entropy, and of each family's reconstruction; active triplets, right rows.
+    # Sum and count of contrastive, triplet and cross-entropy, and of each family's reconstruction; active triplets,
+    # right rows.
     return 2 * (3 + families) + 2
 
 
