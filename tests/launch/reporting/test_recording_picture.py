@@ -1,5 +1,6 @@
 """The picture of a recording: Praat's spectrogram, tracks at their times, every label in its box."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -59,8 +60,9 @@ def test_labels_with_dollars_and_ipa_are_drawn_as_they_are_and_twice_alike(sound
     )
     for name in ("picture.svg", "again.svg"):
         draw(sound, [tmp_path / name], textgrid=textgrid, start=1.8, end=2.2)
-    assert (tmp_path / "picture.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
-    text = (tmp_path / "picture.svg").read_text(encoding="utf-8")
+    text, again = ((tmp_path / name).read_text(encoding="utf-8") for name in ("picture.svg", "again.svg"))
+    # matplotlib names the areas that it clips to after unrounded numbers of the layout, whose last digits vary.
+    assert re.sub(r"\bp[0-9a-f]{10}\b", "area", text) == re.sub(r"\bp[0-9a-f]{10}\b", "area", again)
     assert "A$\\frac B$" in text and "ʃ" in text
     assert [tier.name for tier in read_tiers(textgrid)] == ["phones"]
 

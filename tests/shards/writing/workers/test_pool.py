@@ -131,7 +131,7 @@ def _give_what_cannot_travel(_: int) -> object:
 
 
 @pytest.mark.parametrize(
-    ("function", "reason"), [(_fail_awkwardly, "_AwkwardError: 1 and 2"), (_give_what_cannot_travel, "pickle")]
+    ("function", "reason"), [(_fail_awkwardly, "_AwkwardError: 1 and 2"), (_give_what_cannot_travel, "local object")]
 )
 def test_what_cannot_travel_between_processes_is_an_error_and_no_hang(function, reason):
     with pytest.raises(Exception, match=reason), WorkerPool(function, 1) as pool:
