@@ -133,6 +133,7 @@ def write_networks(model: AccentEncoder, folder: Path) -> tuple[str, ...]:
     Returns:
         Names of the network's outputs.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     network = network_of(model)
@@ -155,5 +156,8 @@ def write_networks(model: AccentEncoder, folder: Path) -> tuple[str, ...]:
     if exported is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     exported.save(folder / ONNX_NAME)
-    quantize_dynamic(folder / ONNX_NAME, folder / INT8_NAME, weight_type=QuantType.QInt8)
+    network_proto = onnx.load(folder / ONNX_NAME)
+    # Older versions of onnxruntime infer shapes again and take differences in dynamic dimensions for faults.
+    del network_proto.graph.value_info[:]
+    quantize_dynamic(network_proto, folder / INT8_NAME, weight_type=QuantType.QInt8)
     return network.outputs

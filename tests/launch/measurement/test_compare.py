@@ -122,7 +122,8 @@ def test_the_command_writes_all_comparisons_and_shows_the_strongest(
     out, long = tmp_path / "comparisons.parquet", tmp_path / "long.csv"
     status, printed, _ = accent("compare", tmp_path / "phones.csv", "--out", out, "--long", long)
     assert status == 0 and "Aria 6 (6 male); Boria 5 (5 male); Coria 7" in printed
-    pd.testing.assert_frame_equal(pd.read_parquet(out), compared(tokens))
+    # The last digit of a value may move an interval by one resample, so both read the same file.
+    pd.testing.assert_frame_equal(pd.read_parquet(out), compared(pd.read_csv(tmp_path / "phones.csv")))
     assert len(pd.read_csv(long)) == len(long_table(tokens, ["mid_f1_hz", "third1_f2_hz"]))
     command = ("compare", tmp_path / "phones.csv", "--columns", "mid_f1_hz", "--out", tmp_path / "against.csv")
     assert accent(*command, "--against", "Coria", "--within", "phone,sex")[0] == 0
