@@ -159,5 +159,6 @@ def write_networks(model: AccentEncoder, folder: Path) -> tuple[str, ...]:
     network_proto = onnx.load(folder / ONNX_NAME)
     # Older versions of onnxruntime infer shapes again and take differences in dynamic dimensions for faults.
     del network_proto.graph.value_info[:]
-    quantize_dynamic(network_proto, folder / INT8_NAME, weight_type=QuantType.QInt8)
+    # Nor do they convolve with signed weights.
+    quantize_dynamic(network_proto, folder / INT8_NAME, weight_type=QuantType.QUInt8)
     return network.outputs
