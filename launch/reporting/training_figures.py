@@ -1,6 +1,6 @@
 """Pictures of a validation while a run trains: its confusion matrix, and a map of its embeddings.
 
-Smaller and faster than those of an evaluation (`figures.py`), since a run draws many.  Cost: 0.2 s each.
+Smaller and faster than those of an evaluation (`figures.py`), since a run draws many.  Cost: drawing with matplotlib.
 
 Shape legend: N utterances, A accents, H and W pixels.
 """

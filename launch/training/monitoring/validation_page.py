@@ -3,7 +3,7 @@
 The map has the two principal axes of the embeddings of that validation.  The projector has the newest validation only,
 with accent, speaker, prompt and sex of each utterance; its files are replaced as a whole.
 
-Cost: 0.5 s a validation on one core, mostly for drawing; the first adds the import of matplotlib.
+Cost: drawing two pictures at each validation; the first adds the import of matplotlib.
 
 Shape legend: N validation utterances, E embedding, A accents.
 """
