@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from accent.losses.pairs import RowLoss, only_valid
+from accent.losses.pairs import RowLoss
 from accent.model.layers import full_precision
 
 
@@ -27,6 +27,5 @@ def cross_entropy_loss(logits_BA: Tensor, accent_B: Tensor, valid_B: Tensor, lab
     """
     with torch.autocast(logits_BA.device.type, enabled=False):
         label_B = torch.where(valid_B, accent_B, 0)
-        logits_BA = only_valid(full_precision(logits_BA), valid_B)
-        loss_B = F.cross_entropy(logits_BA, label_B, reduction="none", label_smoothing=label_smoothing)
+        loss_B = F.cross_entropy(full_precision(logits_BA), label_B, reduction="none", label_smoothing=label_smoothing)
         return RowLoss(torch.where(valid_B, loss_B, 0.0).sum(), valid_B.sum())

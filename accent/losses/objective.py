@@ -86,11 +86,10 @@ class AccentObjective(nn.Module):
             The scalar to call `backward` on, whose mean over ranks is the loss of the global batch; and by name, the
             same on every rank and without gradient: `total`, `contrastive`, `triplet`, `reconstruction`,
             `cross_entropy` (unweighted means over the global batch), `accuracy` (share of the rows whose accent the
-            head tells right), `triplet_active` (share of the triplets with a
-            loss), `embedding_spread` (0 if all embeddings of the global batch coincide, near 1 if they point
-            everywhere) and `temperature`; with a speaker head `adversary`, which counts fully in `total` because its
-            weight acts only on the reversed gradient, and `speaker_accuracy`, the share of its rows that it tells
-            right.
+            head tells right), `triplet_active` (share of the triplets with a loss), `embedding_spread` (0 if all
+            embeddings of the global batch coincide, near 1 if they point everywhere) and `temperature`; with a speaker
+            head `adversary`, which counts fully in `total` because its weight acts only on the reversed gradient, and
+            `speaker_accuracy`, the share of its rows that it tells right.
         """
         config = self.config
         rows = rows._replace(
