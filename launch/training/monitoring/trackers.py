@@ -18,13 +18,14 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
 from torch.utils.tensorboard import SummaryWriter
 
 from accent.errors import AccentError
 from accent.files import write_text
+from accent.typed_json import parse_json
 from launch.missing_extra import how_to_install
 
 RECORD = "trackers.json"
@@ -33,6 +34,17 @@ PROJECT = "accent"
 
 Kind = Literal["training", "validation"]
 """Points of both kinds may belong to one step; each kind comes in the order of its steps."""
+
+
+class Given(TypedDict):
+    """What wandb or mlflow has been given."""
+
+    id: str
+    """Its name for this run."""
+    training: int
+    """Step of the newest point of this kind; 0 before the first."""
+    validation: int
+    """Likewise."""
 
 
 class Trackers:
@@ -60,13 +72,13 @@ class Trackers:
         self._warn = warn
         self._file = run / RECORD
         self._record = _read(self._file)
-        self._fault: OSError | None = None
+        self._fault: AccentError | None = None
         self._trackers: dict[str, GeneralTracker] = {}
         self.writer: SummaryWriter | None = None
         """TensorBoard's, for what the others do not get: pictures, texts, histograms."""
         for name in dict.fromkeys(names):
-            known = self._record.get(name, {}).get("id")
-            self._trackers[name] = _start(name, run, first_step, known)
+            known = self._record.get(name)
+            self._trackers[name] = _start(name, run, first_step, None if known is None else known["id"])
             if name == "tensorboard":
                 self.writer = self._trackers[name].tracker
             else:
@@ -91,9 +103,7 @@ class Trackers:
         if self.writer is not None:
             self._guarded(self.writer.flush)
         if self._fault is not None:
-            raise AccentError(
-                f"the curves cannot be written ({self._fault}); check free space and permissions"
-            ) from self._fault
+            raise self._fault
 
     def close(self) -> None:
         """End all of them."""
@@ -126,10 +136,13 @@ class Trackers:
     def _guarded(self, write: Callable[[], object]) -> bool:
         try:
             write()
-        except (OSError, AccentError) as error:
-            self._fault = error if isinstance(error, OSError) else OSError(str(error))
-            return False
-        return True
+        except AccentError as error:
+            self._fault = error
+        except OSError as error:
+            self._fault = AccentError(f"the curves cannot be written ({error}); check free space and permissions")
+        else:
+            return True
+        return False
 
 
 def _start(name: str, run: Path, first_step: int, known: str | None) -> GeneralTracker:
@@ -201,19 +214,12 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _read(file: Path) -> dict[str, dict[str, Any]]:
+def _read(file: Path) -> dict[str, Given]:
     """Return what wandb and mlflow have been given; empty before the first start.
 
     Raises:
-        AccentError: somebody has edited the file.
+        AccentError: the file is damaged, or somebody has edited it.
     """
     if not file.is_file():
         return {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return {
-            name: {"id": str(one["id"]), **{kind: int(one[kind]) for kind in ("training", "validation")}}
-            for name, one in found.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AccentError(f"{file}: not a record of trackers; remove it for new runs of wandb and mlflow") from error
+    return parse_json(file.read_bytes(), dict[str, Given], file, "remove it for new runs of wandb and mlflow")

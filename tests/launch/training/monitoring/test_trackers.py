@@ -156,5 +156,5 @@ def test_a_disk_that_refuses_the_curves_is_told_where_all_processes_meet(tmp_pat
 
 def test_an_edited_record_is_one_line(tmp_path):
     (tmp_path / "trackers.json").write_text(json.dumps({"wandb": 3}))
-    with pytest.raises(AccentError, match=r"trackers\.json: not a record of trackers"):
+    with pytest.raises(AccentError, match=r"trackers\.json: damaged or incomplete .*; remove it for new runs"):
         Trackers(["tensorboard"], tmp_path, 0, {}, print)
