@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -186,11 +187,16 @@ def _flipped(data: bytes) -> bytes:
     return data[:at] + bytes([data[at] ^ 8]) + data[at + 1 :]
 
 
-@pytest.mark.parametrize("damage", [_torn, _flipped, None])
-@pytest.mark.parametrize("name", ["module.safetensors", "optimizer.pt", "state.json"])
+# Not a flipped bit in state.json: it holds the hashes, and has none itself.
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *itertools.product(["module.safetensors", "optimizer.pt"], [_torn, _flipped, None]),
+        ("state.json", _torn),
+        ("state.json", None),
+    ],
+)
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_is_told(tmp_path, name, damage):
-    if (name, damage) == ("state.json", _flipped):
-        pytest.skip("it holds the hashes, and has none itself")
     small = Small(tmp_path, keep_last=2)
     small.step(0)
     small.save(10)
