@@ -2,7 +2,7 @@
 
 A compiler may sum in another order, or fuse multiplications, for each kind of processor: the last digits of a float64
 differ.  Rounding hides that but for values that lie within such a difference of the edge between two roundings: with
-differences of 1e-13 and six digits, one value in ten million.  Cost: a microsecond a number.
+differences of 1e-13 and six digits, one value in ten million.  Cost: two microseconds a number.
 """
 
 import math

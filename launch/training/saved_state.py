@@ -1,7 +1,7 @@
 """What a checkpoint says of itself in `state.json`, and whether its files are those that were written.
 
 `state.json` holds size and sha256 of each file beside it.  Checkpoints of earlier versions have sizes only: they are
-read, and cannot be checked further.  Cost: a hash reads about 1.5 GB/s; the processes share the files out.
+read, and cannot be checked further.  Cost: that of the hashes (`accent.files`); the processes share the files out.
 """
 
 import json

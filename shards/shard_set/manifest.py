@@ -38,7 +38,7 @@ from shards.shard_set.files import (
     check_sha256,
     check_size,
     is_plain_name,
-    refuse_what_is_none,
+    require_shard_set,
 )
 from shards.shard_set.index import INDEX_NAME, check_index, load_index
 from shards.shard_set.statistics import SpeakerStatistics, Statistics
@@ -232,7 +232,7 @@ class ShardSet:
                 or a file that is missing or not what the manifest says; the line names it.
         """
         root = Path(root)
-        refuse_what_is_none(root)
+        require_shard_set(root)
         return cls._open(root, hashed=True)
 
     @classmethod
@@ -287,8 +287,9 @@ class ShardSet:
 
     @cached_property
     def speaker_statistics(self) -> SpeakerStatistics:
-        """The moments of each speaker, rows in the order of `speakers`."""
-        return SpeakerStatistics.from_npz((self.root / STATISTICS_NAME).read_bytes())
+        """The moments of each speaker, rows in the order of `speakers`; errors as for `SpeakerStatistics.from_npz`."""
+        path = self.root / STATISTICS_NAME
+        return SpeakerStatistics.from_npz(path.read_bytes(), len(self.speakers), str(path))
 
     def speaker_positions(self, names: Iterable[str]) -> list[int]:
         """Return the positions of speakers, sorted.

@@ -9,6 +9,7 @@ Shapes: T frames, D columns, S speakers, H bins of the histogram.
 """
 
 import io
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accent.dsp.moments import column_moments
+from accent.errors import AccentError
 from accent.features.schema import N_COLUMNS, column_index
 
 F0_LOWEST_HZ = 50.0
@@ -144,10 +146,28 @@ class SpeakerStatistics:
         return buffer.getvalue()
 
     @classmethod
-    def from_npz(cls, data: bytes) -> "SpeakerStatistics":
-        """Read what `to_npz` wrote."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return cls(arrays["count"], arrays["mean"], arrays["m2"], arrays["f0_histogram"])
+    def from_npz(cls, data: bytes, n_speakers: int, where: str) -> "SpeakerStatistics":
+        """Read what `to_npz` wrote.
+
+        Args:
+            data: the content of the file.
+            n_speakers: S, speakers that the table must have.
+            where: name of the file, for the message.
+
+        Raises:
+            AccentError: it is no such table, or one of other speakers or columns.
+        """
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                table = cls(arrays["count"], arrays["mean"], arrays["m2"], arrays["f0_histogram"])
+        except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+            raise AccentError(f"{where}: not a table of statistics ({error}); featurize the corpus again") from error
+        of_columns = (np.dtype(np.float64), (n_speakers, N_COLUMNS))
+        wanted = [of_columns, of_columns, of_columns, (np.dtype(np.int64), (n_speakers, F0_BINS))]
+        arrays = (table.count_SD, table.mean_SD, table.m2_SD, table.f0_SH)
+        if [(one.dtype, one.shape) for one in arrays] != wanted:
+            raise AccentError(f"{where}: not the statistics of {n_speakers} speakers; featurize the corpus again")
+        return table
 
 
 def merge_in_order(parts: Sequence[Moments]) -> Moments:

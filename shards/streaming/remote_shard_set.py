@@ -86,8 +86,9 @@ class RemoteShardSet(ShardSet):
 
     @cached_property
     def speaker_statistics(self) -> SpeakerStatistics:
-        """The moments of each speaker, rows in the order of `speakers`."""
-        return SpeakerStatistics.from_npz(self.statistics_file)
+        """The moments of each speaker, rows in the order of `speakers`; errors as for `SpeakerStatistics.from_npz`."""
+        where = self.folder.address_of(STATISTICS_NAME)
+        return SpeakerStatistics.from_npz(self.statistics_file, len(self.speakers), where)
 
     def shard_address(self, shard: int) -> str:
         """Return the address of a shard by its number."""

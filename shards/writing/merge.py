@@ -1,8 +1,8 @@
 """Put finished shards together into a shard set: the same bytes, whether one machine made them or several.
 
 All that is needed is in the folder: the records of the shards and the plan.  The corpus is not opened.  Cost: merging
-reads all shards once, for their sha256 (1.5 GB/s, or what the disk gives); in memory it holds one record at a time, and
-labels and index rows of all of them, less than a kilobyte a sample.
+reads all shards once, for their sha256; in memory it holds one record at a time, and labels and index rows of all of
+them, less than a kilobyte a sample.
 """
 
 import hashlib

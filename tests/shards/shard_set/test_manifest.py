@@ -1,6 +1,7 @@
 """Opening a shard set checks that it is whole and ours, and says in one line what is not."""
 
 import hashlib
+import io
 import json
 import pickle
 import shutil
@@ -185,6 +186,31 @@ def test_a_set_that_travels_to_another_process_is_not_hashed_again(whole, monkey
 def test_a_row_that_points_outside_is_refused_though_its_hash_is_right(copy, values):
     _edited_index(copy, **values)
     _one_line(copy, "index.npy", "row 3", next(iter(values)) if "bytes" not in str(values) else "metadata_offset")
+
+
+def _tables(good):
+    """Yield statistics that are not those of the set, each as the content of its file."""
+    for name, array in good.items():
+        others = (None, array[:-1], array[:, :-1], array.astype(np.float32))
+        for other in others:
+            buffer = io.BytesIO()
+            np.savez(buffer, **{key: one for key, one in {**good, name: other}.items() if one is not None})
+            yield buffer.getvalue()
+    buffer = io.BytesIO()
+    np.save(buffer, good["count"])
+    yield buffer.getvalue()
+    yield from (b"", b"PK", b"text")
+
+
+def test_statistics_of_another_shape_are_refused_though_their_hash_is_right(copy):
+    with np.load(copy / "statistics.npz") as arrays:
+        good = dict(arrays)
+    for data in _tables(good):
+        (copy / "statistics.npz").write_bytes(data)
+        _describe(copy, "statistics.npz", "statistics")
+        with pytest.raises(AccentError, match=r"statistics\.npz: not .*; featurize the corpus again") as caught:
+            ShardSet.open(copy).statistics(["a0"])
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
