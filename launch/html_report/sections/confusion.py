@@ -34,7 +34,7 @@ def section(runs: Sequence[RunFiles]) -> Section:
         "confusion",
         "Confusion",
         "Rows are the true accents, columns what was told. The colour is the share of the true accent. "
-        "The buttons choose the classifier.",
+        "The buttons choose the classifier, where there are several.",
     )
     for number, run in enumerate(runs):
         confusion = gather(run)
