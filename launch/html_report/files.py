@@ -57,7 +57,7 @@ class RunFiles:
         )
         for file, kind in kinds:
             if (folder / file).is_file():
-                return cls(folder.name or str(folder.resolve().name), folder, kind, shards)
+                return cls(folder.name or folder.resolve().name, folder, kind, shards)
         raise AccentError(
             f"{folder}: no run here (config.yaml), no cross-validation (plan.json) and no baselines (baselines.json); "
             "name a folder that training, accent crossval or accent baselines has written"
@@ -90,11 +90,8 @@ class RunFiles:
     @cached_property
     def systems(self) -> dict[str, Any]:
         """The systems of a cross-validation or of baselines, by name; none for a run."""
-        report = {
-            "run": lambda: None,
-            "cross-validation": lambda: self._json("crossval.json"),
-            "baselines": lambda: self._json("baselines.json"),
-        }[self.kind]()
+        names = {"cross-validation": "crossval.json", "baselines": "baselines.json"}
+        report = self._json(names[self.kind]) if self.kind in names else None
         return {} if report is None else report["systems"]
 
     @cached_property

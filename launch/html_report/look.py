@@ -8,6 +8,8 @@ black and yellow are replaced: one is lost on a dark page, the other on a light 
 SYMBOLS = ("circle", "triangle-up", "square", "diamond", "triangle-down", "cross", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SEQUENTIAL = "Viridis"
+NEUTRAL = "#808080"
+"""Of chance, and of error bars that lie on coloured bars."""
 
 
 def colour(number: int) -> str:

@@ -44,7 +44,6 @@ def render(title: str, summary: Sequence[str], sections: Sequence[Section], soun
         sections=sections,
         specifications={plot.id: as_json(plot.specification()) for one in sections for plot in one.plots},
         sound=as_json(dict(sound)),
-        n_sounds=len(sound),
         themes=as_json(themes()),
         plotly=Markup(get_plotlyjs()),
         style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),

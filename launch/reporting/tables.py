@@ -21,6 +21,7 @@ TITLES = {
     "macro_f1": "macro-F1",
     "accent_eer_unseen": "accent EER, unseen pairs",
     "accent_eer_unseen_against_training": "accent EER, unseen vs training",
+    "accent_eer_of_speakers": "accent EER of speakers, unseen",
     "speaker_eer_unseen": "speaker EER, unseen",
     "speaker_eer_unseen_within_accent": "speaker EER in accent, unseen",
     "speaker_eer_training_within_accent": "speaker EER in accent, training",

@@ -22,7 +22,7 @@ READ_BACK = """
     drawn[place.id] = Array(place.data.length).fill(null);
     note(place);
     for (const button of place.layout.updatemenus?.[0].buttons ?? []) {
-      await Plotly.restyle(place, ...button.args);
+      await Plotly[button.method](place, ...button.args);
       note(place);
     }
   }

@@ -17,6 +17,14 @@ FormantCeilingMale = Annotated[float, typer.Option(help="Hz, of men.")]
 Formants = Annotated[int, typer.Option(help="Number of formants below the ceiling; four are kept.")]
 MaxSeconds = Annotated[float, typer.Option(help="Longer recordings are left out, with a line.")]
 
+# What is drawn is what is measured: the commands share their defaults.
+PITCH_FLOOR = 75.0
+PITCH_CEILING = 600.0
+FORMANT_CEILING = 5500.0
+FORMANT_CEILING_MALE = 5000.0
+FORMANTS = 5
+MAX_SECONDS = 3600.0
+
 
 def analysis_config(
     pitch_floor: float,

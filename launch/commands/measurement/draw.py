@@ -6,6 +6,12 @@ from typing import Annotated
 import typer
 
 from launch.commands.measurement.analysis_options import (
+    FORMANT_CEILING,
+    FORMANT_CEILING_MALE,
+    FORMANTS,
+    MAX_SECONDS,
+    PITCH_CEILING,
+    PITCH_FLOOR,
     FormantCeiling,
     FormantCeilingMale,
     Formants,
@@ -26,12 +32,12 @@ def draw(
     start: Annotated[float, typer.Option("--from", min=0, help="Seconds at which the picture begins.")] = 0.0,
     end: Annotated[float | None, typer.Option("--to", help="Seconds at which it ends; the recording's end.")] = None,
     sex: Sex = None,
-    pitch_floor: PitchFloor = 75.0,
-    pitch_ceiling: PitchCeiling = 600.0,
-    formant_ceiling: FormantCeiling = 5500.0,
-    formant_ceiling_male: FormantCeilingMale = 5000.0,
-    formants: Formants = 5,
-    max_seconds: MaxSeconds = 3600.0,
+    pitch_floor: PitchFloor = PITCH_FLOOR,
+    pitch_ceiling: PitchCeiling = PITCH_CEILING,
+    formant_ceiling: FormantCeiling = FORMANT_CEILING,
+    formant_ceiling_male: FormantCeilingMale = FORMANT_CEILING_MALE,
+    formants: Formants = FORMANTS,
+    max_seconds: MaxSeconds = MAX_SECONDS,
 ) -> None:
     """Draw wave, spectrogram with formants, F0, intensity, words and phones of a recording over one time axis.
 

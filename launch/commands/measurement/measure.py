@@ -6,6 +6,12 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.measurement.analysis_options import (
+    FORMANT_CEILING,
+    FORMANT_CEILING_MALE,
+    FORMANTS,
+    MAX_SECONDS,
+    PITCH_CEILING,
+    PITCH_FLOOR,
     FormantCeiling,
     FormantCeilingMale,
     Formants,
@@ -29,15 +35,15 @@ def measure(
         Path | None, typer.Option(help="Folder for the tracks as Praat's tiers, beside each recording's TextGrid.")
     ] = None,
     sex: Sex = None,
-    pitch_floor: PitchFloor = 75.0,
-    pitch_ceiling: PitchCeiling = 600.0,
-    formant_ceiling: FormantCeiling = 5500.0,
-    formant_ceiling_male: FormantCeilingMale = 5000.0,
-    formants: Formants = 5,
+    pitch_floor: PitchFloor = PITCH_FLOOR,
+    pitch_ceiling: PitchCeiling = PITCH_CEILING,
+    formant_ceiling: FormantCeiling = FORMANT_CEILING,
+    formant_ceiling_male: FormantCeilingMale = FORMANT_CEILING_MALE,
+    formants: Formants = FORMANTS,
     settings: Annotated[
         Path | None, typer.Option(help="Table of these settings by speaker or sex: launch/measurement/settings.py.")
     ] = None,
-    max_seconds: MaxSeconds = 3600.0,
+    max_seconds: MaxSeconds = MAX_SECONDS,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one for each core by default.")] = None,
 ) -> None:
     """Write all measures of recordings as a table, with a codebook beside it; undefined values are empty cells.

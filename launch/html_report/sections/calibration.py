@@ -13,7 +13,7 @@ from scipy.special import softmax
 from accent.metrics import Reliability, reliability
 from launch.evaluation.group_predictions import concatenate
 from launch.html_report.files import RunFiles
-from launch.html_report.look import colour, symbol
+from launch.html_report.look import NEUTRAL, colour, symbol
 from launch.html_report.section import Plot, Section, Table
 from launch.html_report.sections.lacking import lacks_evaluation, lacks_model
 
@@ -73,7 +73,7 @@ def draw(plot_id: str, title: str, diagrams: Mapping[int, Diagram]) -> Plot:
     """Draw diagrams of one unit over one another; a number, which gives the look, for each."""
     figure = go.Figure()
     figure.add_scatter(
-        x=[0, 1], y=[0, 1], name="true", mode="lines", line={"color": "#808080", "dash": "dash"}, hoverinfo="skip"
+        x=[0, 1], y=[0, 1], name="true", mode="lines", line={"color": NEUTRAL, "dash": "dash"}, hoverinfo="skip"
     )
     for number, (name, _, bins) in diagrams.items():
         filled_B = bins.count_B > 0

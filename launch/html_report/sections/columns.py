@@ -49,11 +49,6 @@ def columns_of(run: RunFiles) -> list[Column]:
     return [_of_system(run, name, system) for name, system in run.systems.items()]
 
 
-def title_of(name: str) -> str:
-    """Return what people read for a measure."""
-    return TITLES.get(name, "accent EER of speakers, unseen" if name == "accent_eer_of_speakers" else name)
-
-
 def _of_evaluation(name: str, report: Mapping[str, Any]) -> Column:
     figures = {
         (UTTERANCES, f"{TITLES[classifier]}, {TITLES[measure]}"): figure
@@ -65,7 +60,7 @@ def _of_evaluation(name: str, report: Mapping[str, Any]) -> Column:
         by_recordings[size] = found["balanced_accuracy"]
     figures |= dict(_of_speakers(report["speaker_classification"]["accent_head"]))
     for group, section in ((VERIFICATION, "verification"), (RETRIEVAL, "retrieval"), (LEAKAGE, "leakage")):
-        figures |= {(group, title_of(measure)): figure for measure, figure in report[section].items()}
+        figures |= {(group, TITLES[measure]): figure for measure, figure in report[section].items()}
     return Column(name, figures, by_recordings)
 
 
@@ -78,7 +73,7 @@ def _of_system(run: RunFiles, name: str, system: Mapping[str, Any]) -> Column:
     figures |= dict(_of_speakers(sizes))
     for measure, figure in system["embedding"].items():
         group, same_as = _OF_FOLDS[measure]
-        figures[group, title_of(same_as)] = figure
+        figures[group, TITLES[same_as]] = figure
     title = run.name if name == "encoder" else system["title"]
     return Column(title, figures, {size: sizes[size]["balanced_accuracy"] for size in sizes}, name in CONTROLS)
 

@@ -1,12 +1,12 @@
 """Confusion of accents: whole counts, and as shares of each true accent.  Cost: milliseconds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import plotly.graph_objects as go
 
 from launch.html_report.files import RunFiles
-from launch.html_report.section import Plot, Section
+from launch.html_report.section import PLOT_HEIGHT, Plot, Section, add_buttons
 from launch.html_report.sections.lacking import lacks_evaluation
 from launch.reporting.tables import TITLES
 
@@ -34,7 +34,7 @@ def section(runs: Sequence[RunFiles]) -> Section:
         "confusion",
         "Confusion",
         "Rows are the true accents, columns what was told. The colour is the share of the true accent. "
-        "The buttons choose the classifier.",
+        "The buttons choose the classifier, where there are several.",
     )
     for number, run in enumerate(runs):
         confusion = gather(run)
@@ -52,9 +52,8 @@ def gather(run: RunFiles) -> Confusion | None:
         # The model's own answer comes first.
         return Confusion(run.evaluation["accents"], "recordings", matrices[::-1])
     if run.systems:
-        systems: Mapping[str, Mapping] = run.systems
-        first = next(iter(systems.values()))
-        matrices = [Matrix(system["title"], system["confusion"]) for system in systems.values()]
+        first = next(iter(run.systems.values()))
+        matrices = [Matrix(system["title"], system["confusion"]) for system in run.systems.values()]
         folds = f"speakers of {first['folds']} folds" + (", mean of seeds" if first["seeds"] > 1 else "")
         return Confusion(first["accents"], folds, matrices[::-1])
     return None
@@ -63,7 +62,7 @@ def gather(run: RunFiles) -> Confusion | None:
 def draw(plot_id: str, title: str, confusion: Confusion) -> Plot:
     """Draw a matrix for each classifier, one of which is seen."""
     figure = go.Figure()
-    for number, (name, counts_AA) in enumerate(confusion.matrices):
+    for name, counts_AA in confusion.matrices:
         shares_AA = [[count / sum(row) if sum(row) else 0.0 for count in row] for row in counts_AA]
         figure.add_heatmap(
             z=shares_AA,
@@ -76,22 +75,12 @@ def draw(plot_id: str, title: str, confusion: Confusion) -> Plot:
             xgap=2,
             ygap=2,
             name=name,
-            visible=number == 0,
             colorbar={"title": {"text": "share"}, "thickness": 12, "tickformat": ".0%"},
             hovertemplate="%{y} told as %{x}: %{text} (%{z:.0%})<extra>%{fullData.name}</extra>",
         )
-    buttons = [
-        {
-            "label": name,
-            "method": "restyle",
-            "args": [{"visible": [other == number for other in range(len(confusion.matrices))]}],
-        }
-        for number, (name, _) in enumerate(confusion.matrices)
-    ]
     figure.update_layout(
         xaxis={"title": {"text": "told"}, "constrain": "domain", "showgrid": False, "tickangle": -35},
         yaxis={"title": {"text": "true"}, "autorange": "reversed", "showgrid": False},
-        updatemenus=[{"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.14, "yanchor": "top"}],
-        margin={"t": 64},
     )
-    return Plot(plot_id, title, figure, height=max(420, 40 * len(confusion.accents) + 200))
+    add_buttons(figure, [name for name, _ in confusion.matrices], range(len(confusion.matrices)))
+    return Plot(plot_id, title, figure, height=max(PLOT_HEIGHT, 40 * len(confusion.accents) + 200))

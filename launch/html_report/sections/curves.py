@@ -20,16 +20,28 @@ from launch.run_config import PHONES_FOLDER
 
 MOST_POINTS = 1_000
 """Of a curve; of a longer one every second, third ... point is shown."""
-KINDS = (
-    ("accuracy", "Accuracy in training, and on validation speakers", "share right"),
-    ("loss", "Losses in training, and on validation speakers", "loss"),
-    ("weights", "Fusion weights", "share"),
-    ("optimizer/lr", "Learning rate", "learning rate"),
-    ("optimizer/gradient_norm", "Gradient norm before clipping", "norm"),
-    ("speed/utterances_per_second", "Speed", "utterances a second"),
-)
-"""Beginning of TensorBoard's name, title, axis."""
 
+
+class Kind(NamedTuple):
+    """Curves that are drawn in one plot."""
+
+    id: str
+    """Of the plot."""
+    beginning: str
+    """Of TensorBoard's names; what follows it names the curve."""
+    title: str
+    axis: str
+    """What the values are."""
+
+
+KINDS = (
+    Kind("accuracy", "accuracy/", "Accuracy in training, and on validation speakers", "share right"),
+    Kind("loss", "loss/", "Losses in training, and on validation speakers", "loss"),
+    Kind("weights", "weights/fusion_", "Fusion weights", "share"),
+    Kind("lr", "optimizer/lr", "Learning rate", "learning rate"),
+    Kind("gradient", "optimizer/gradient_norm", "Gradient norm before clipping", "norm"),
+    Kind("speed", "speed/utterances_per_second", "Speed", "utterances a second"),
+)
 
 Points = Sequence[tuple[float, float]]
 
@@ -55,8 +67,8 @@ def section(runs: Sequence[RunFiles]) -> Section:
     )
     for below, heading in (("", ""), (PHONES_FOLDER, "Phone heads: ")):
         curves = {run.name: gather(run.curves(below)) for run in runs if run.kind != "baselines"}
-        for kind, title, axis in KINDS[: 2 if below else None]:
-            plot = draw(f"curves-{below}{kind.replace('/', '-')}", heading + title, axis, kind, curves)
+        for kind in KINDS[: 2 if below else None]:
+            plot = draw(f"curves-{below}{kind.id}", heading + kind.title, kind, curves)
             if plot is not None:
                 found.plots.append(plot)
         if not below:
@@ -92,20 +104,16 @@ def gather(curves_of_folds: Sequence[Scalars]) -> list[Curve]:
     return merged
 
 
-def draw(plot_id: str, title: str, axis: str, kind: str, curves: Mapping[str, Sequence[Curve]]) -> Plot | None:
+def draw(plot_id: str, title: str, kind: Kind, curves: Mapping[str, Sequence[Curve]]) -> Plot | None:
     """Draw the curves of one kind of all runs; None if no run has any.
 
     Args:
         plot_id: the plot's name on the page.
         title: its title.
-        axis: what its values are.
-        kind: beginning of the curves' names.
+        kind: which curves.
         curves: the curves of each run.
     """
-    chosen = {
-        run: [one for one in mine if one.name == kind or one.name.startswith(f"{kind}/")]
-        for run, mine in curves.items()
-    }
+    chosen = {run: [one for one in mine if one.name.startswith(kind.beginning)] for run, mine in curves.items()}
     names = list(dict.fromkeys(curve.name for mine in chosen.values() for curve in mine))
     if not names:
         return None
@@ -113,13 +121,13 @@ def draw(plot_id: str, title: str, axis: str, kind: str, curves: Mapping[str, Se
     for number, (run, mine) in enumerate(chosen.items()):
         for curve in mine:
             place = names.index(curve.name)
-            label = curve.name.removeprefix(f"{kind}/").removeprefix(f"{kind.split('/')[0]}/").replace("_", " ")
+            label = curve.name.removeprefix(kind.beginning).replace("_", " ") or kind.axis
             shown = label if len(curves) == 1 else f"{run}: {label}"
             style = {"color": colour(place), "dash": dash(number)}
             for fold in curve.of_folds:
                 figure.add_trace(_line(fold, shown, {**style, "width": 1}, faint=True))
             figure.add_trace(_line(curve.points, shown, style))
-    figure.update_layout(xaxis={"title": {"text": "step"}}, yaxis={"title": {"text": axis}})
+    figure.update_layout(xaxis={"title": {"text": "step"}}, yaxis={"title": {"text": kind.axis}})
     entries = sum(len(mine) for mine in chosen.values())
     return Plot(plot_id, title, figure, height=PLOT_HEIGHT + 20 * max(0, -(-entries // 3) - 2))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from launch.html_report.files import RunFiles
-from launch.html_report.look import colour, symbol
+from launch.html_report.look import NEUTRAL, colour, symbol
 from launch.html_report.section import Plot, Section, Table
 from launch.html_report.sections.columns import GROUPS, RETRIEVAL, SPEAKERS, UTTERANCES, Column, Figures, columns_of
 from launch.html_report.sections.intervals import bars, draw_group
@@ -65,7 +65,7 @@ def draw_by_recordings(columns: Sequence[Column]) -> Plot:
             y=[chance] * len(sizes),
             name=f"chance {chance:.3f}",
             mode="lines",
-            line={"color": "#808080", "dash": "dash"},
+            line={"color": NEUTRAL, "dash": "dash"},
             hovertemplate="chance %{y:.3f}<extra></extra>",
         )
     figure.update_layout(

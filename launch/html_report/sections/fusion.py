@@ -11,8 +11,10 @@ import plotly.graph_objects as go
 
 from accent.inference.model_file import load_model
 from launch.html_report.files import RunFiles
-from launch.html_report.look import colour
+from launch.html_report.look import NEUTRAL, colour
 from launch.html_report.section import Plot, Section
+from launch.html_report.sections.columns import Figures
+from launch.html_report.sections.intervals import bars
 from launch.html_report.sections.lacking import lacks_model
 
 Weights = dict[str, list[float]]
@@ -64,34 +66,15 @@ def gather_weights(run: RunFiles) -> Weights:
 
 
 def draw_weights(weights: Mapping[str, Weights]) -> Plot:
-    """Draw the weights of all runs; of several models of a run the mean, and the range as a bar."""
-    figure = go.Figure()
-    for number, (run, mine) in enumerate(weights.items()):
-        mean = [float(np.mean(values)) for values in mine.values()]
-        several = any(len(values) > 1 for values in mine.values())
-        figure.add_bar(
-            y=list(mine),
-            x=mean,
-            orientation="h",
-            name=run,
-            marker={"color": colour(number)},
-            error_x={
-                "type": "data",
-                "color": "#808080",
-                "symmetric": False,
-                "array": [max(values) - middle for values, middle in zip(mine.values(), mean, strict=True)],
-                "arrayminus": [middle - min(values) for values, middle in zip(mine.values(), mean, strict=True)],
-                "visible": several,
-            },
-            hovertemplate="%{y}: %{x:.3f}<extra>%{fullData.name}</extra>",
-        )
-    figure.update_layout(
-        xaxis={"title": {"text": "share of the fused stream"}, "rangemode": "tozero"},
-        yaxis={"autorange": "reversed"},
-        legend={"y": -0.25},
-    )
-    families = len({name for mine in weights.values() for name in mine})
-    return Plot("fusion-weights", "Fusion weights", figure, height=170 + families * (16 + 14 * len(weights)))
+    """Draw the weights of all runs; of several models of a run the mean, and the range as an error bar."""
+    figures = {
+        run: {
+            name: {"value": float(np.mean(values)), "interval": [min(values), max(values)] if len(values) > 1 else None}
+            for name, values in mine.items()
+        }
+        for run, mine in weights.items()
+    }
+    return _draw_bars("fusion-weights", "Fusion weights", "share of the fused stream", figures)
 
 
 def draw_costs(plot_id: str, title: str, unit: str, costs: Mapping[str, Mapping[str, Any]]) -> Plot:
@@ -103,29 +86,26 @@ def draw_costs(plot_id: str, title: str, unit: str, costs: Mapping[str, Mapping[
         unit: "utterance" or "speaker".
         costs: what `launch.evaluation.left_out_families` measured of each run.
     """
+    figures = {}
+    for run, mine in costs.items():
+        of_unit = {name: found[unit]["cost"] for name, found in mine.items()}
+        figures[run] = dict(sorted(of_unit.items(), key=lambda one: -one[1]["value"]))
+    return _draw_bars(plot_id, title, "balanced accuracy lost", figures)
+
+
+def _draw_bars(plot_id: str, title: str, axis: str, figures: Mapping[str, Mapping[str, Figures]]) -> Plot:
+    """Draw a bar for each family of each run, with an error bar where the figure has an interval."""
     figure = go.Figure()
-    for number, (run, mine) in enumerate(costs.items()):
-        figures = {name: found[unit]["cost"] for name, found in mine.items()}
-        names = sorted(figures, key=lambda name: -figures[name]["value"])
-        values = [figures[name]["value"] for name in names]
-        ends = [figures[name]["interval"] or (figures[name]["value"],) * 2 for name in names]
+    for number, (run, mine) in enumerate(figures.items()):
         figure.add_bar(
-            y=names,
-            x=values,
+            y=list(mine),
+            x=[one["value"] for one in mine.values()],
             orientation="h",
             name=run,
             marker={"color": colour(number)},
-            error_x={
-                "type": "data",
-                "color": "#808080",
-                "symmetric": False,
-                "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
-                "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
-            },
-            hovertemplate="without %{y}: %{x:+.3f}<extra>%{fullData.name}</extra>",
+            error_x={**bars(list(mine.values())), "color": NEUTRAL},
+            hovertemplate="%{y}: %{x:.3f}<extra>%{fullData.name}</extra>",
         )
-    figure.update_layout(
-        xaxis={"title": {"text": "balanced accuracy lost"}}, yaxis={"autorange": "reversed"}, legend={"y": -0.25}
-    )
-    families = max(len(mine) for mine in costs.values())
-    return Plot(plot_id, title, figure, height=170 + families * (16 + 14 * len(costs)))
+    figure.update_layout(xaxis={"title": {"text": axis}}, yaxis={"autorange": "reversed"}, legend={"y": -0.25})
+    families = len({name for mine in figures.values() for name in mine})
+    return Plot(plot_id, title, figure, height=170 + families * (16 + 14 * len(figures)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from launch.html_report.look import colour, symbol
+from launch.html_report.look import NEUTRAL, colour, symbol
 from launch.html_report.section import Plot
 from launch.html_report.sections.columns import Column, Figures
 
@@ -37,16 +37,7 @@ def draw_group(plot_id: str, group: str, columns: Sequence[Column]) -> Plot | No
         for title in titles
         if (group, title) in column.figures and column.figures[group, title]["chance"] is not None
     )
-    traces.append(
-        go.Scatter(
-            x=[chance for _, chance in chances],
-            y=[title for title, _ in chances],
-            name="chance",
-            mode="markers",
-            marker={"symbol": "line-ns-open", "size": 16, "color": "#808080", "line": {"width": 2}},
-            hovertemplate="%{y}: chance %{x:.3f}<extra></extra>",
-        )
-    )
+    traces.append(chance_marks(list(chances)))
     figure = go.Figure(traces)
     figure.update_layout(
         xaxis={"range": [min(0, _lowest(columns, group)), 1.02], "title": {"text": "value"}},
@@ -76,8 +67,20 @@ def _points(number: int, name: str, known: Sequence[tuple[str, Figures]]) -> go.
     )
 
 
+def chance_marks(chances: Sequence[tuple[str, float]]) -> go.Scatter:
+    """Return a mark at the chance of each row; (row, chance)."""
+    return go.Scatter(
+        x=[chance for _, chance in chances],
+        y=[row for row, _ in chances],
+        name="chance",
+        mode="markers",
+        marker={"symbol": "line-ns-open", "size": 16, "color": NEUTRAL, "line": {"width": 2}},
+        hovertemplate="%{y}: chance %{x:.3f}<extra></extra>",
+    )
+
+
 def bars(figures: Sequence[Figures]) -> Mapping[str, Any]:
-    """Return plotly's error bars of intervals; an estimate without one has none."""
+    """Return plotly's error bars of intervals; of no length where an estimate has none, unseen where none has one."""
     intervals = [one["interval"] or (one["value"], one["value"]) for one in figures]
     return {
         "type": "data",
@@ -85,6 +88,7 @@ def bars(figures: Sequence[Figures]) -> Mapping[str, Any]:
         "array": [high - one["value"] for one, (_, high) in zip(figures, intervals, strict=True)],
         "arrayminus": [one["value"] - low for one, (low, _) in zip(figures, intervals, strict=True)],
         "thickness": 1.2,
+        "visible": any(one["interval"] for one in figures),
     }
 
 

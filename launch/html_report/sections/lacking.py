@@ -19,6 +19,11 @@ def lacks_shards(run: RunFiles) -> str:
     return f"{run.name}: its shard set is not here{named}; say where it is: accent report ... --shards FOLDER"
 
 
+def lacks_alignments(shards: str, what: str) -> str:
+    """Return the line for a shard set without phones: its name, and what cannot be shown."""
+    return f"{shards}: no alignments, so no {what}; run accent align on the corpus and featurize it again"
+
+
 def lacks_model(run: RunFiles) -> str:
     """Return the line for a folder that has no model."""
     if run.kind == "baselines":

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from launch.html_report.files import RunFiles
-from launch.html_report.look import PALETTE, SYMBOLS
+from launch.html_report.look import colour, symbol
 from launch.html_report.section import Plot, Section
 from launch.html_report.sections.columns import LEAKAGE, SPEAKERS, UTTERANCES, VERIFICATION, Column, columns_of
-from launch.html_report.sections.intervals import bars, draw_group
+from launch.html_report.sections.intervals import bars, chance_marks, draw_group
 from launch.html_report.sections.lacking import lacks_evaluation
 
 _MEASURED = (
@@ -59,17 +59,10 @@ def draw_controls(columns: Sequence[Column]) -> Plot:
             error_x=bars([one for _, one in known]),
             name=unit,
             mode="markers",
-            marker={"color": PALETTE[number], "symbol": SYMBOLS[number], "size": 10},
+            marker={"color": colour(number), "symbol": symbol(number), "size": 10},
             hovertemplate="%{y}, %{fullData.name}: %{x:.3f}<extra></extra>",
         )
-    figure.add_scatter(
-        x=list(chances.values()),
-        y=list(chances),
-        name="chance",
-        mode="markers",
-        marker={"symbol": "line-ns-open", "size": 16, "color": "#808080", "line": {"width": 2}},
-        hovertemplate="%{y}: chance %{x:.3f}<extra></extra>",
-    )
+    figure.add_trace(chance_marks(list(chances.items())))
     figure.update_layout(
         xaxis={"title": {"text": "balanced accuracy"}, "range": [0, 1.02]},
         yaxis={"autorange": "reversed"},

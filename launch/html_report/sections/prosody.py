@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from accent.features.utterance.rhythm import RHYTHM_COLUMNS
 from launch.html_report.look import colour, faint, symbol
-from launch.html_report.section import Plot, Section
+from launch.html_report.section import Plot, Section, add_buttons, listed
+from launch.html_report.sections.lacking import lacks_alignments
 from launch.html_report.speech import CONTOUR_POINTS, Speech, by_speaker, mean_and_error
 
 MEASURES = {
@@ -21,7 +22,6 @@ MEASURES = {
     "rpvi_c_ms": "rPVI-C: change from one consonantal interval to the next, in ms",
     "phones_per_second": "phones a second, pauses left out",
 }
-DIGITS = 4
 
 
 def section(speeches: Mapping[str, Speech], lacking: list[str]) -> Section:
@@ -44,9 +44,7 @@ def section(speeches: Mapping[str, Speech], lacking: list[str]) -> Section:
         if np.isfinite(speech.rhythm_NR).any():
             found.plots.append(draw_rhythm(f"prosody-rhythm-{number}", f"{name}: rhythm", speech))
         else:
-            found.missing.append(
-                f"{name}: no alignments, so no rhythm; run accent align on the corpus and featurize it again"
-            )
+            found.missing.append(lacks_alignments(name, "rhythm"))
     return found
 
 
@@ -70,7 +68,7 @@ def draw_contours(plot_id: str, title: str, found: Mapping[str, tuple[np.ndarray
         band = [*(mean_P + width_P), *(mean_P - width_P)[::-1]]
         figure.add_scatter(
             x=[*time_P, *time_P[::-1]],
-            y=_listed(np.array(band)),
+            y=listed(np.array(band)),
             fill="toself",
             fillcolor=faint(number),
             line={"width": 0},
@@ -82,7 +80,7 @@ def draw_contours(plot_id: str, title: str, found: Mapping[str, tuple[np.ndarray
         )
         figure.add_scatter(
             x=time_P,
-            y=_listed(mean_P),
+            y=listed(mean_P),
             name=accent,
             legendgroup=accent,
             mode="lines",
@@ -99,8 +97,8 @@ def draw_contours(plot_id: str, title: str, found: Mapping[str, tuple[np.ndarray
 def draw_rhythm(plot_id: str, title: str, speech: Speech) -> Plot:
     """Draw a measure by accent, a point a speaker; buttons choose the measure."""
     figure = go.Figure()
-    shown = []
-    for measure in MEASURES:
+    choice_of_trace = []
+    for choice, measure in enumerate(MEASURES):
         column = RHYTHM_COLUMNS.index(measure)
         for number, accent in enumerate(speech.accents):
             speakers = speech.speakers_of(accent)
@@ -109,7 +107,7 @@ def draw_rhythm(plot_id: str, title: str, speech: Speech) -> Plot:
             value_S = by_speaker(speech.rhythm_NR[:, [column]], speech.speaker_N, speakers)[:, 0]
             defined_S = np.isfinite(value_S)
             figure.add_box(
-                y=_listed(value_S[defined_S]),
+                y=listed(value_S[defined_S]),
                 text=np.array(speakers)[defined_S].tolist(),
                 name=accent,
                 boxpoints="all",
@@ -117,29 +115,10 @@ def draw_rhythm(plot_id: str, title: str, speech: Speech) -> Plot:
                 jitter=0.4,
                 marker={"color": colour(number), "symbol": symbol(number), "size": 6, "opacity": 0.8},
                 fillcolor="rgba(0,0,0,0)",
-                visible=measure == next(iter(MEASURES)),
                 hovertemplate="%{text}: %{y:.1f}<extra>%{fullData.name}</extra>",
             )
-            shown.append(measure)
-    buttons = [
-        {
-            "label": label.partition(":")[0],
-            "method": "update",
-            "args": [
-                {"visible": [one == measure for one in shown]},
-                {"yaxis.title.text": label},
-            ],
-        }
-        for measure, label in MEASURES.items()
-    ]
-    figure.update_layout(
-        yaxis={"title": {"text": next(iter(MEASURES.values()))}},
-        showlegend=False,
-        updatemenus=[{"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.14, "yanchor": "top"}],
-        margin={"t": 64},
-    )
+            choice_of_trace.append(choice)
+    titles = list(MEASURES.values())
+    figure.update_layout(yaxis={"title": {"text": titles[0]}}, showlegend=False)
+    add_buttons(figure, [title.partition(":")[0] for title in titles], choice_of_trace, titles)
     return Plot(plot_id, title, figure, height=480)
-
-
-def _listed(values: np.ndarray) -> list[float | None]:
-    return [round(float(value), DIGITS) if np.isfinite(value) else None for value in values]

@@ -17,7 +17,7 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.extraction.speaker_statistics import voices_for
 from launch.html_report.files import RunFiles
 from launch.html_report.look import SEQUENTIAL, colour
-from launch.html_report.section import Plot, Section
+from launch.html_report.section import Plot, Section, listed
 from launch.html_report.sections.lacking import lacks_model, lacks_shards
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
@@ -119,12 +119,9 @@ def draw(plot_id: str, run: RunFiles, example: Example) -> Plot:
     )
     for row, (name, values_TD) in enumerate((("target", example.target_TD), ("predicted", example.predicted_TD))):
         shown_TD = values_TD[:MOST_FRAMES, columns]
-        rounded = [
-            [round(float(value), DIGITS) if np.isfinite(value) else None for value in line] for line in shown_TD.T
-        ]
         figure.add_trace(
             go.Heatmap(
-                z=rounded,
+                z=[listed(band_T, DIGITS) for band_T in shown_TD.T],
                 dx=0.01,
                 name=name,
                 coloraxis="coloraxis",
@@ -159,16 +156,12 @@ def draw_explained(explained: dict[str, dict[str, float]]) -> Plot:
 
 def _unseen(shard_set: ShardSet, split: Split) -> list[int]:
     """Return one utterance of a few speakers: unseen ones if the shard set has them, of different accents."""
-    names = [one.name for part in (split.test, split.validation, split.train) for one in _entries(shard_set, part)]
     accent_of = {one.name: one.accent for one in shard_set.manifest.speakers}
     first_of_accent: dict[str, str] = {}
-    for name in names:
-        first_of_accent.setdefault(accent_of[name], name)
+    for name in (*split.test, *split.validation, *split.train):
+        if name in accent_of:
+            first_of_accent.setdefault(accent_of[name], name)
     return [int(select_samples(shard_set, [name])[0]) for name in list(first_of_accent.values())[:EXAMPLES]]
-
-
-def _entries(shard_set: ShardSet, names: Sequence[str]) -> list:
-    return [one for one in shard_set.manifest.speakers if one.name in names]
 
 
 @torch.no_grad()

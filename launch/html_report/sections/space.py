@@ -4,8 +4,8 @@ The plane is that of the two principal components of the embeddings: a linear vi
 UMAP (McInnes et al., 2018) shows neighbourhoods instead; the distances between far groups mean nothing in it.  Folds of
 a cross-validation have embeddings in spaces of their own, so each has a map of its own.
 
-Shapes: N recordings, E embedding.  Cost: milliseconds; UMAP of 1,500 recordings takes 3 s of one
-core, and 14 s more to compile.
+Shapes: N recordings, S speakers, E embedding.  Cost: milliseconds; UMAP of 1,500 recordings takes 3 s of one core, and
+14 s more to compile.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -19,14 +19,12 @@ from sklearn.decomposition import PCA
 from accent.metrics.estimate import thin
 from launch.html_report.files import RunFiles
 from launch.html_report.look import colour, symbol
-from launch.html_report.section import Plot, Section
+from launch.html_report.section import Plot, Section, add_buttons, listed
 from launch.html_report.sections.lacking import lacks_evaluation, lacks_model
 
 MOST_POINTS = 750
 """Recordings drawn of the unseen and of the training speakers each; evenly over speakers."""
 FAINT = 0.35
-DIGITS = 4
-"""Of a coordinate."""
 HINT = "<br>click to hear"
 
 
@@ -180,14 +178,14 @@ def draw_speakers(plot_id: str, space: Space) -> Plot:
         for unseen in (True, False):
             rows = (space.accent_N == accent) & (space.unseen_N == unseen)
             names = sorted(set(space.speaker_N[rows]))
-            means = [space.point_N2[rows & (space.speaker_N == name)].mean(0) for name in names]
             if not names:
                 continue
+            mean_S2 = np.stack([space.point_N2[rows & (space.speaker_N == name)].mean(0) for name in names])
             sexes = [space.sex_N[space.speaker_N == name][0] for name in names]
             first_heard = [next(iter(space.key_N[(space.speaker_N == name) & space.heard_N]), "") for name in names]
             figure.add_scatter(
-                x=[round(float(x), DIGITS) for x, _ in means],
-                y=[round(float(y), DIGITS) for _, y in means],
+                x=listed(mean_S2[:, 0]),
+                y=listed(mean_S2[:, 1]),
                 text=names,
                 customdata=[
                     [str(key), accent, str(sex), HINT if key else ""]
@@ -241,8 +239,8 @@ def _both(space: Space, rows_N: np.ndarray, name: str, number: int) -> list[go.S
 
 def _trace(space: Space, rows_N: np.ndarray, name: str, number: int, unseen: bool) -> go.Scatter:
     return go.Scatter(
-        x=np.round(space.point_N2[rows_N, 0].astype(float), DIGITS).tolist(),
-        y=np.round(space.point_N2[rows_N, 1].astype(float), DIGITS).tolist(),
+        x=listed(space.point_N2[rows_N, 0]),
+        y=listed(space.point_N2[rows_N, 1]),
         customdata=np.stack([space.key_N, space.accent_N, space.speaker_N, _hints(space)], axis=1)[rows_N].tolist(),
         name=name,
         mode="markers",
@@ -266,21 +264,10 @@ def _marker(number: int, unseen: bool, size: int) -> dict[str, object]:
 
 def _switched(axes: Axes, ways: Sequence[tuple[str, list[go.Scatter]]]) -> go.Figure:
     """Put several sets of traces into one figure, with a button for each."""
-    counts = [len(traces) for _, traces in ways]
     figure = go.Figure([trace for _, traces in ways for trace in traces])
-    for trace in figure.data[counts[0] :]:
-        trace.visible = False
-    buttons = [
-        {
-            "label": name,
-            "method": "restyle",
-            "args": [{"visible": [way == chosen for way, count in enumerate(counts) for _ in range(count)]}],
-        }
-        for chosen, (name, _) in enumerate(ways)
-    ]
+    way_of_trace = [way for way, (_, traces) in enumerate(ways) for _ in traces]
     _label(figure, axes)
-    if len(ways) > 1:
-        figure.update_layout(updatemenus=[{"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.1, "yanchor": "top"}])
+    add_buttons(figure, [name for name, _ in ways], way_of_trace)
     return figure
 
 
@@ -288,5 +275,4 @@ def _label(figure: go.Figure, axes: Axes) -> None:
     figure.update_layout(
         xaxis={"title": {"text": axes.x}, "zeroline": False, "scaleanchor": "y", "constrain": "domain"},
         yaxis={"title": {"text": axes.y}, "zeroline": False},
-        margin={"t": 56},
     )

@@ -11,10 +11,9 @@ import plotly.graph_objects as go
 
 from accent.features.utterance.vowels import MIN_CATEGORIES, MONOPHTHONGS
 from launch.html_report.look import colour, symbol
-from launch.html_report.section import Plot, Section
+from launch.html_report.section import Plot, Section, listed
+from launch.html_report.sections.lacking import lacks_alignments
 from launch.html_report.speech import Speech, mean_and_error
-
-DIGITS = 4
 
 
 class Vowels(NamedTuple):
@@ -48,9 +47,7 @@ def section(speeches: Mapping[str, Speech], lacking: list[str]) -> Section:
         if speech.aligned:
             found.plots.append(draw(f"vowels-{number}", f"{name}: F1 and F2, normalised by speaker", gather(speech)))
         else:
-            found.missing.append(
-                f"{name}: no alignments, so no vowels; run accent align on the corpus and featurize it again"
-            )
+            found.missing.append(lacks_alignments(name, "vowels"))
     return found
 
 
@@ -88,10 +85,10 @@ def draw(plot_id: str, title: str, accents: list[Vowels]) -> Plot:
         if not said_K.any():
             continue
         figure.add_scatter(
-            x=_listed(mean_K2[said_K, 1]),
-            y=_listed(mean_K2[said_K, 0]),
-            error_x={"type": "data", "array": _listed(error_K2[said_K, 1]), "thickness": 1, "width": 0},
-            error_y={"type": "data", "array": _listed(error_K2[said_K, 0]), "thickness": 1, "width": 0},
+            x=listed(mean_K2[said_K, 1]),
+            y=listed(mean_K2[said_K, 0]),
+            error_x={"type": "data", "array": listed(error_K2[said_K, 1]), "thickness": 1, "width": 0},
+            error_y={"type": "data", "array": listed(error_K2[said_K, 0]), "thickness": 1, "width": 0},
             text=[vowel for vowel, said in zip(MONOPHTHONGS, said_K, strict=True) if said],
             customdata=[[int(count)] for count in speakers_K[said_K]],
             textposition="top right",
@@ -111,7 +108,3 @@ def draw(plot_id: str, title: str, accents: list[Vowels]) -> Plot:
 def _average(place_SK2: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean, error, count = mean_and_error(place_SK2.reshape(len(place_SK2), -1))
     return mean.reshape(-1, 2), error.reshape(-1, 2), count.reshape(-1, 2)[:, 0]
-
-
-def _listed(values: np.ndarray) -> list[float | None]:
-    return [round(float(value), DIGITS) if np.isfinite(value) else None for value in values]

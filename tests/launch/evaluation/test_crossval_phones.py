@@ -22,21 +22,9 @@ from launch.training.tasks.phone_task import deal_halves
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
-from tests.support.training.small_runs import small_shards
+from tests.support.training.small_runs import SMALL_PHONES, small_shards
 
 TWO = FoldConfig("2")
-TINY = (
-    "device=cpu",
-    "epochs=2",
-    "phones.epochs=1",
-    "phones.batch.speakers_per_accent=2",
-    "phones.batch.crop_frames=40",
-    "batch.speakers_per_accent=2",
-    "batch.utterances_per_speaker=3",
-    "model.phone_channels=8",
-    "model.directions=16",
-    "model.embedding_dim=8",
-)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +37,7 @@ def shard_set(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
 def finished(tmp_path_factory: pytest.TempPathFactory, shard_set: ShardSet):
     """A cross-validation brought to its end."""
     output = tmp_path_factory.mktemp("crossval")
-    runs = plan_crossval("configs/saa8k.yaml", shard_set.root, output, TWO, [3], TINY)
+    runs = plan_crossval("configs/saa8k.yaml", shard_set.root, output, TWO, [3], SMALL_PHONES)
     for run in runs:
         run_fold(output, run.number)
     return output, runs
@@ -143,7 +131,7 @@ def test_a_run_without_predictions_makes_them_again_from_the_trained_model(finis
 
 def test_phone_heads_of_the_same_folds_are_taken_and_those_of_others_refused(finished, shard_set, tmp_path):
     output, _ = finished
-    words = (*TINY, "model.views=[spectrum]")
+    words = (*SMALL_PHONES, "model.views=[spectrum]")
     runs = plan_crossval("configs/saa8k.yaml", shard_set.root, tmp_path / "row", TWO, [3], words, output)
     run_fold(tmp_path / "row", runs[0].number)
     row, _ = load_model(runs[0].folder)

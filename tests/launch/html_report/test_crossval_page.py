@@ -19,22 +19,9 @@ from launch.html_report.report import write_report
 from launch.html_report.sections.curves import gather
 from launch.html_report.sections.phones import shares_of
 from tests.support.report_page import Page
-from tests.support.training.small_runs import small_shards
+from tests.support.training.small_runs import SMALL_PHONES, small_shards
 
 TWO = FoldConfig("2")
-TINY = (
-    "device=cpu",
-    "epochs=2",
-    "phones.epochs=1",
-    "phones.batch.speakers_per_accent=2",
-    "phones.batch.crop_frames=40",
-    "batch.speakers_per_accent=2",
-    "batch.utterances_per_speaker=3",
-    "model.phone_channels=8",
-    "model.directions=16",
-    "model.embedding_dim=8",
-    "monitor.every_steps=1",
-)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +29,9 @@ def folders(tmp_path_factory):
     """A cross-validation of the branch `phones` and the channel controls on the same folds."""
     shard_set = small_shards(tmp_path_factory.mktemp("shards"), 6, phones=True, phone_frames=4)
     output, baselines = tmp_path_factory.mktemp("runs") / "cv", tmp_path_factory.mktemp("runs") / "base"
-    runs = plan_crossval("configs/saa8k.yaml", shard_set.root, output, TWO, [3], TINY)
+    runs = plan_crossval(
+        "configs/saa8k.yaml", shard_set.root, output, TWO, [3], (*SMALL_PHONES, "monitor.every_steps=1")
+    )
     for run in runs:
         run_fold(output, run.number)
     merge_runs(runs, output, TWO)

@@ -28,7 +28,7 @@ CURVES = {
     "loss/total": [(2, 3.5), (4, 2.25), (6, 1.125)],
     "loss/triplet": [(2, 1.5), (4, 1.0), (6, 0.5)],
     "accuracy/balanced": [(6, 0.75)],
-    "weights/mel": [(2, 0.125), (4, 0.25), (6, 0.25)],
+    "weights/fusion_mel": [(2, 0.125), (4, 0.25), (6, 0.25)],
     "loss/reconstruction": [(2, 0.5), (4, float("nan")), (6, 0.25)],
 }
 """Numbers that float32 holds exactly."""
@@ -102,9 +102,9 @@ def test_confusion_is_that_of_the_evaluation(page, report):
 
 def test_curves_are_those_that_were_written(page):
     drawn = {
-        f"{kind}/{name}": list(zip(trace["x"], trace["y"], strict=True))
-        for kind in ("loss", "accuracy", "weights")
-        for name, trace in page.traces(f"curves-{kind}").items()
+        beginning + name: list(zip(trace["x"], trace["y"], strict=True))
+        for plot, beginning in (("loss", "loss/"), ("accuracy", "accuracy/"), ("weights", "weights/fusion_"))
+        for name, trace in page.traces(f"curves-{plot}").items()
     }
     written = {
         name: [(step, None if np.isnan(value) else value) for step, value in points] for name, points in CURVES.items()

@@ -47,6 +47,19 @@ SMALL: dict[str, Any] = {
     "checkpoints": {"every_steps": 5},
     "monitor": {"every_steps": 2, "pictures": False},
 }
+SMALL_PHONES = (
+    "device=cpu",
+    "epochs=2",
+    "phones.epochs=1",
+    "phones.batch.speakers_per_accent=2",
+    "phones.batch.crop_frames=40",
+    "batch.speakers_per_accent=2",
+    "batch.utterances_per_speaker=3",
+    "model.phone_channels=8",
+    "model.directions=16",
+    "model.embedding_dim=8",
+)
+"""What makes configs/saa8k.yaml, of the branch `phones`, small."""
 
 
 def small_loaders(shards: Path) -> tuple[TrainingLoader, EvaluationLoader]:
