@@ -2,7 +2,8 @@
 
 Each piece of sound is measured once, by the kernels that measure recordings, together with `CONTEXT` frames before it
 and with the `LOOKAHEAD` frames before it that had too little sound behind them; they come out again with the next
-piece.  What makes a frame depend on more than its own window:
+piece.  With a piece louder than all before it, everything that is kept is measured again.  What makes a frame depend on
+more than its own window:
 
     filters, resamplers   ring on for some tens of milliseconds: lost in the context
     pitch                 the best path of a recording; here of a piece with its context
@@ -14,7 +15,8 @@ piece.  What makes a frame depend on more than its own window:
 So a frame's voicing strength and intensity, H1-H2 and tilt (given F0), and the spectral families (given the loudness)
 are those of the recording; `tests/accent/features/test_stream.py` has the bounds of the others.
 
-Cost: 2.3 ms a second of sound and context.  Memory: the sound since `forget`, and nothing else that grows.
+Cost: 2.3 ms a second of sound and context; at a louder place, of all sound that is kept.  Memory: the sound since
+`forget`, and nothing else that grows.
 
 Shapes: N samples at 16 kHz, T frames of 10 ms, D columns of the schema, M of them measured on the unfiltered sound.
 """
@@ -85,7 +87,7 @@ class FeatureStream:
         self._first = 0
         self._measured_TM = np.empty((0, 0))
         self.final = 0
-        """Frames before this number are measured for good."""
+        """Frames before this number are measured for good, unless a louder place comes while they are kept."""
         self._peak, self._level = _RecentMaximum(), _RecentMaximum()
 
     @property
@@ -100,14 +102,19 @@ class FeatureStream:
             samples_N: sound at 16 kHz, float64, full scale at -1 and 1; at least one sample.
         """
         self._samples_N = np.concatenate([self._samples_N, samples_N])
-        start, stop = max(self._first, self.final - CONTEXT), self.total_frames
+        stop, peak = self.total_frames, float(np.abs(samples_N).max())
+        again = self.final
+        if peak > self._peak.value(stop):
+            # Beside a louder place, frames that were voiced may be silent: all that are kept, not only those to come.
+            again = min(self._first + CONTEXT, self.final) if self._first else 0
+        start = max(self._first, again - CONTEXT)
         piece_N = self._samples_N[(start - self._first) * HOP :]
-        fresh = slice(self.final - start, stop - start)
+        fresh = slice(again - start, stop - start)
         measured = unfiltered_frames(piece_N, self._config, fresh, peak_elsewhere=self._peak.value(stop))
         fresh_TM = np.hstack([measured.families[name] for name in _UNFILTERED])[fresh]
-        kept_TM = self._measured_TM[: self.final - self._first]
+        kept_TM = self._measured_TM[: again - self._first]
         self._measured_TM = np.concatenate([kept_TM, fresh_TM]) if len(kept_TM) else fresh_TM
-        self._peak.add(stop, float(np.abs(samples_N).max()))
+        self._peak.add(stop, peak)
         self.final = max(self.final, stop - LOOKAHEAD)
 
     def unfinished(self, first_frame: int) -> Unfinished:

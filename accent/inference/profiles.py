@@ -19,8 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from accent.errors import AccentError
-from accent.files import write_bytes
-from accent.inference.calibration import sha256_of
+from accent.files import sha256_of, write_bytes
 from accent.inference.realisations import PhoneRealisations
 from accent.inference.voice import VoiceScale
 

@@ -8,8 +8,8 @@ import pytest
 from accent.audio.prepare import load_speech, prepare_speech
 from accent.features.config import FeatureConfig
 from accent.features.extract import extract
-from accent.features.schema import COLUMNS, column_index, family_slices
-from accent.features.stream import ADDED_BY_ONE_DECIBEL, MEMORY, FeatureStream
+from accent.features.schema import COLUMNS, N_COLUMNS, column_index, family_slices
+from accent.features.stream import ADDED_BY_ONE_DECIBEL, CONTEXT, MEMORY, FeatureStream
 from accent.grid import HOP, SAMPLE_RATE
 from tests.support.sound.synthesis import noise
 
@@ -26,9 +26,9 @@ def fed(samples_N, piece=HALF_SECOND):
 
 @pytest.fixture(scope="module")
 def pairs(saa):
-    """Frames of eight recordings: (of the recording, of a stream), and the number of the first frame of each."""
+    """Frames of recordings, one in six of the corpus: of the recording, and of a stream."""
     found = []
-    for path in sorted(saa.glob("*/wav/*"))[::15]:
+    for path in sorted(saa.glob("*/wav/*"))[::6]:
         samples_N = load_speech(path, CONFIG.audio).unfiltered_N
         speech = prepare_speech(samples_N, SAMPLE_RATE, CONFIG.audio)
         heard = fed(samples_N).unfinished(0)
@@ -52,55 +52,71 @@ def test_local_measures_are_those_of_the_recording(both, columns):
     np.testing.assert_array_equal(both[1][:, where], both[0][:, where])
 
 
-def test_pitch_is_that_of_the_recording_but_for_few_frames(both):
-    whole_T, streamed_T = (frames_TD[:, column_index("f0_hz")] for frames_TD in both)
-    same_T = (whole_T == streamed_T) | (np.isnan(whole_T) & np.isnan(streamed_T))
-    assert same_T.mean() > 0.99
-    for name in ("h1_h2_db", "tilt_db_octave"):
-        one_T, other_T = (frames_TD[same_T, column_index(name)] for frames_TD in both)
-        np.testing.assert_array_equal(other_T, one_T)
+def test_pitch_and_what_is_undefined_are_those_of_the_recording(both):
+    whole_TD, streamed_TD = both
+    for name in ("f0_hz", "h1_h2_db", "hnr_db"):
+        same_T = whole_TD[:, column_index(name)] == streamed_TD[:, column_index(name)]
+        same_T |= np.isnan(whole_TD[:, column_index(name)]) & np.isnan(streamed_TD[:, column_index(name)])
+        assert same_T.mean() > 0.999, name
+    differs_D = (np.isfinite(whole_TD) != np.isfinite(streamed_TD)).mean(0)
+    assert differs_D.max() < 0.001, COLUMNS[int(differs_D.argmax())]
 
 
 @pytest.mark.parametrize(
-    ("names", "spreads", "most"),
+    ("names", "most"),
     [
-        # Ringing of the resampler: roots of a polynomial move a little, here and there by some hertz.
-        (("f1_hz", "f2_hz", "f3_hz", "f4_hz", "b1_hz", "b2_hz", "b3_hz", "b4_hz"), 0.01, 0.05),
-        (("h1_h2_corrected_db",), 1e-4, 1e-3),
-        # Pulses are found from the middle of a voiced stretch.
-        (("jitter_local", "shimmer_local"), 0.8, 6.0),
-        (("cpp_db",), 0.1, 1.0),
-        (("hnr_db",), 0.0, 0.0),
+        # Ringing of the resamplers moves the roots of a polynomial, and the peak of a cepstrum.
+        (("f1_hz", "f2_hz", "f3_hz", "f4_hz", "b1_hz", "b2_hz", "b3_hz", "b4_hz"), 0.001),
+        (("h1_h2_corrected_db", "tilt_db_octave"), 0.001),
+        (("cpp_db",), 0.01),
+        # Pulses are found from the middle of a voiced stretch: not known while it lasts.  Where other pulses are found,
+        # the values of some frames have nothing in common, so it is their share that has a bound.
+        (("jitter_local", "shimmer_local"), 0.02),
     ],
 )
-def test_the_others_differ_by_a_stated_part_of_their_spread(both, names, spreads, most):
+def test_few_frames_of_the_others_differ_by_a_tenth_of_their_spread(both, names, most):
     for name in names:
         whole_T, streamed_T = (frames_TD[:, column_index(name)] for frames_TD in both)
         difference_T = np.abs(streamed_T - whole_T)[np.isfinite(whole_T) & np.isfinite(streamed_T)]
-        assert np.quantile(difference_T, 0.99) <= spreads * np.nanstd(whole_T), name
-        assert difference_T.max() <= most * np.nanstd(whole_T), name
+        assert (difference_T > 0.1 * np.nanstd(whole_T)).mean() <= most, name
 
 
-def test_the_same_frames_are_defined_but_for_a_loudest_place_to_come(both):
-    differs_D = (np.isfinite(both[0]) != np.isfinite(both[1])).mean(0)
-    # The harmonics-to-noise ratio is undefined where the sound is quiet, beside the loudest place of the whole.
-    assert differs_D[column_index("hnr_db")] < 0.05
-    differs_D[column_index("hnr_db")] = 0
-    assert differs_D.max() < 0.01, COLUMNS[int(differs_D.argmax())]
-
-
-def test_what_is_final_stays(saa):
+def test_what_is_final_stays_unless_a_louder_place_comes(saa):
     samples_N = load_speech(sorted(saa.glob("*/wav/*"))[7], CONFIG.audio).unfiltered_N
     stream = FeatureStream(CONFIG)
     kept = family_slices()["prosody"].start
     before_TD = np.empty((0, len(COLUMNS)))
+    loudest, compared = 0.0, 0
     for at in range(0, len(samples_N), HALF_SECOND):
-        stream.feed(samples_N[at : at + HALF_SECOND])
+        piece_N = samples_N[at : at + HALF_SECOND]
+        stream.feed(piece_N)
         heard = stream.unfinished(0)
-        final_TD = heard.frames_TD[: max(stream.final - heard.first_frame, 0), kept:]
         if heard.first_frame == 0:
-            np.testing.assert_array_equal(final_TD[: len(before_TD)], before_TD[:, kept:])
+            if np.abs(piece_N).max() <= loudest:
+                np.testing.assert_array_equal(heard.frames_TD[: len(before_TD), kept:], before_TD[:, kept:])
+                compared += len(before_TD)
             before_TD = heard.frames_TD[: max(stream.final, 0)]
+        loudest = max(loudest, np.abs(piece_N).max())
+    assert compared
+
+
+def test_a_louder_place_makes_silent_what_is_kept_as_if_it_had_come_first(saa):
+    samples_N = np.tile(load_speech(sorted(saa.glob("*/wav/*"))[3], CONFIG.audio).unfiltered_N, 2)
+    samples_N[-HALF_SECOND:] *= 20
+    stream = FeatureStream(CONFIG)
+    for piece_N in np.split(samples_N, range(len(samples_N) % HALF_SECOND, len(samples_N), HALF_SECOND)):
+        stream.forget(stream.total_frames - 200)
+        before_TM = stream._measured_TM
+        stream.feed(piece_N)
+    speech = prepare_speech(samples_N, SAMPLE_RATE, CONFIG.audio)
+    whole_TD = extract(speech, CONFIG).frames_TD[stream._first + CONTEXT - speech.first_frame :]
+    measured_TM = stream._measured_TM[CONTEXT:]
+    assert len(whole_TD) > 150
+    for name in ("f0_hz", "hnr_db"):
+        column = column_index(name)
+        measured_T, before_T = (part[:, column - N_COLUMNS] for part in (measured_TM, before_TM[CONTEXT:]))
+        np.testing.assert_array_equal(measured_T[: len(whole_TD)].astype(np.float32), whole_TD[:, column])
+        assert np.isfinite(before_T).sum() > np.isfinite(measured_T[: len(before_T)]).sum(), name
 
 
 def test_forgetting_changes_nothing_that_is_asked_for_later_and_bounds_the_memory(saa):

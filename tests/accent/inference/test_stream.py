@@ -43,23 +43,23 @@ def agreement(model, samples, rate, answer):
 
 
 def test_before_a_block_is_finished_the_answer_is_that_of_the_recording(model, sounds):
-    cosines, differences = [], []
     for samples, rate in sounds:
         start = samples[: round(3.0 * rate)]
         _, last = streamed(model, start, rate)
         cosine, difference = agreement(model, start, rate, last)
         assert last.identification.seconds == model.identify(start, rate).seconds
-        cosines.append(cosine)
-        differences.append(difference)
-    # In one of them the loudest place comes late, and pitch is looked for in other frames until then.
-    assert np.median(cosines) > 0.999 and min(cosines) > 0.9 and max(differences) < 0.05
+        assert cosine > 0.999 and difference < 2e-4
 
 
 def test_over_many_blocks_it_stays_close(model, sounds):
-    found = [agreement(model, samples, rate, streamed(model, samples, rate)[1]) for samples, rate in sounds]
+    found = []
+    for samples, rate in sounds:
+        # Said three times: four to seven blocks.
+        long = np.tile(samples, 3)
+        found.append(agreement(model, long, rate, streamed(model, long, rate)[1]))
     cosines, differences = zip(*found, strict=True)
-    # The one with the late loudest place may differ much in a model of so few speakers.
-    assert np.median(cosines) > 0.99 and min(cosines) > 0.3 and max(differences) < 0.1
+    # Few epochs were trained: probabilities of all recordings lie within some thousandths of each other.
+    assert np.median(cosines) > 0.99 and min(cosines) > 0.95 and max(differences) < 1e-3
 
 
 def test_pieces_of_any_length_give_the_same_answers(model, sounds):
