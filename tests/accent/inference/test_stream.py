@@ -54,7 +54,7 @@ def test_before_a_block_is_finished_the_answer_is_that_of_the_recording(model, s
 def test_over_many_blocks_it_stays_close(model, sounds):
     found = []
     for samples, rate in sounds:
-        # Said three times: four to seven blocks.
+        # Said three times: three to five blocks.
         long = np.tile(samples, 3)
         found.append(agreement(model, long, rate, streamed(model, long, rate)[1]))
     cosines, differences = zip(*found, strict=True)
