@@ -64,8 +64,9 @@ class ViewTable(nn.Module):
 
     def entries(self, deviation_RKC: Tensor) -> Tensor:
         """Return the entries `[R, X]`: standardised, softly cut off, weighed."""
-        standard_RKC = (deviation_RKC - self.centre_KC) / self.scale_KC
-        return (torch.tanh(standard_RKC / SOFT_LIMIT) * self.weight_KC).flatten(1)
+        # In place: some million entries a batch, and a copy of them costs as much as the arithmetic.
+        standard_RKC = (deviation_RKC - self.centre_KC).div_(self.scale_KC)
+        return standard_RKC.div_(SOFT_LIMIT).tanh_().mul_(self.weight_KC).flatten(1)
 
 
 class PhoneticEmbedding(nn.Module):
@@ -92,16 +93,14 @@ class PhoneticEmbedding(nn.Module):
         super().__init__()
         self.views = tuple(views)
         self.cells = Cells(inventory)
-        self._columns = {
-            view.name: torch.cat([torch.arange(columns.count)[columns.groups[group]] for group in view.columns])
-            if view.columns
-            else torch.zeros(0, dtype=torch.long)
-            for view in self.views
-        }
+        self._columns = {view.name: columns.of(view) for view in self.views if view.columns}
         tables = []
         for view in self.views:
-            cells = self.cells.counts[view.level] if view.columns else self.cells.n_phones + self.cells.counts["unit"]
-            tables.append(ViewTable(view, cells, max(1, len(self._columns[view.name]))))
+            if view.columns:
+                where = self._columns[view.name]
+                tables.append(ViewTable(view, self.cells.counts[view.level], where.stop - where.start))
+            else:
+                tables.append(ViewTable(view, self.cells.n_phones + self.cells.counts["unit"], 1))
         self.tables = nn.ModuleList(tables)
         self.sizes = [table.mean_KC.numel() for table in tables]
         """Entries of each view."""
@@ -128,8 +127,8 @@ class PhoneticEmbedding(nn.Module):
         super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[f"{prefix}directions_XQ"] = destination[f"{prefix}directions_XQ"].to(STORED)
 
-    def columns_of(self, view: View) -> Tensor:
-        """Return the positions of a view's columns in the sums."""
+    def columns_of(self, view: View) -> slice:
+        """Return where a view's columns lie in the sums; durations have none."""
         return self._columns[view.name]
 
     def weights(self) -> Tensor:
@@ -139,8 +138,8 @@ class PhoneticEmbedding(nn.Module):
     def deviations(self, statistics: PhoneStatistics, table: ViewTable) -> Tensor:
         """Return one view's deviations `[R, K, C]` of rows of sums."""
         if table.view.columns:
-            columns = self.columns_of(table.view).to(statistics.sum_RSD.device)
-            return table.deviations(*self.cells.sums(statistics, table.view.level, columns), PRIOR_FRAMES)
+            sums = self.cells.sums(statistics, table.view.level, self.columns_of(table.view))
+            return table.deviations(*sums, PRIOR_FRAMES)
         entered_RK, length_RK = self.cells.log_lengths(statistics)
         relative_RK = length_RK - table.mean_KC.squeeze(1)
         rate_R1 = (entered_RK * relative_RK).sum(1, keepdim=True) / entered_RK.sum(1, keepdim=True).clamp(min=1e-3)

@@ -17,6 +17,7 @@ Source: Huckvale 2004, "ACCDIST", and Brown 2015, "Y-ACCDIST", for accents as re
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -89,6 +90,17 @@ class FrameColumns(nn.Module):
                 at = self.groups[group].stop
         self.groups["confusion"] = slice(at, at + phones)
         self.count = at + phones
+
+    def of(self, view: View) -> slice:
+        """Return where a view's columns lie: side by side, which makes taking them cheap.
+
+        Raises:
+            ValueError: they do not lie side by side.
+        """
+        groups = [self.groups[group] for group in view.columns]
+        if any(one.stop != other.start for one, other in pairwise(groups)):
+            raise ValueError(f"view {view.name}: its columns {', '.join(view.columns)} do not lie side by side")
+        return slice(groups[0].start, groups[-1].stop)
 
     def forward(self, values_BTD: Tensor, defined_BTD: Tensor, phone_posterior_BTP: Tensor) -> Tensor:
         """Lay the columns side by side.
@@ -163,13 +175,13 @@ class Cells(nn.Module):
         self.register_buffer("unit_phone_U", phone_U[1:], persistent=False)
         self.n_phones = len(phones)
 
-    def sums(self, statistics: PhoneStatistics, level: Level, columns: Tensor) -> tuple[Tensor, Tensor]:
+    def sums(self, statistics: PhoneStatistics, level: Level, columns: slice) -> tuple[Tensor, Tensor]:
         """Return counts [R, K] and sums [R, K, C] of a level's cells.
 
         Args:
             statistics: of R rows.
             level: how finely speech is divided.
-            columns: positions of the columns wanted.
+            columns: where the columns wanted lie.
         """
         count_RS = statistics.count_RS[:, STATES_PER_UNIT:]
         sum_RSC = statistics.sum_RSD[:, STATES_PER_UNIT:, columns]
