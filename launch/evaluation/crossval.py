@@ -24,13 +24,12 @@ from accent.errors import AccentError
 from accent.files import writable_folder, write_text
 from launch.evaluation.fold_figures import fold_figures
 from launch.evaluation.fold_run import CONFIG, PLAN, PREDICTIONS, SUMMARY, FoldRun, planned_runs, run_folder
-from launch.evaluation.folds import FoldConfig, freeze_folds
+from launch.evaluation.folds import FoldConfig, check_heads, freeze_folds
 from launch.evaluation.group_predictions import GroupPredictions
 from launch.run_config import PHONES_FOLDER, RunConfig, find_config, write_config
 from launch.runtime.signals import TEMPORARY_FAILURE
 from launch.training.identity import what_differs
 from shards.shard_set.manifest import ShardSet
-from shards.splits.split import Split
 
 LOG = "output.log"
 _POLL_SECONDS = 0.2
@@ -80,26 +79,12 @@ def plan_crossval(
     # Seeds may be added; the numbers of the runs planned before stay what they are.
     planned = [*before, *(seed for seed in seeds if seed not in before)]
     if heads is not None:
-        _check_heads(heads, splits, planned)
+        for fold, split in enumerate(splits):
+            for seed in planned:
+                check_heads(run_folder(heads, fold, seed) / PHONES_FOLDER, split, fold)
     plan = {"folds": len(splits), "seeds": planned, "heads": None if heads is None else str(heads.resolve())}
     write_text(path, json.dumps(plan) + "\n")
     return planned_runs(output)
-
-
-def _check_heads(heads: Path, splits: Sequence[Split], seeds: Sequence[int]) -> None:
-    """Make sure that no fold's phone heads have heard its test or validation speakers.
-
-    Raises:
-        AccentError: heads are missing, or have heard one of them.
-    """
-    for fold, split in enumerate(splits):
-        for seed in seeds:
-            trained = run_folder(heads, fold, seed) / PHONES_FOLDER
-            if not (trained / "model").is_dir():
-                raise AccentError(f"{trained}: no phone heads; run accent crossval with these folds and seeds first")
-            heard = set(Split.load(trained / "split.json").train) & {*split.test, *split.validation}
-            if heard:
-                raise AccentError(f"{trained}: its phone heads have heard {min(heard)}, whom fold {fold} holds out")
 
 
 def run_all(runs: Sequence[FoldRun], output: Path, jobs: int = 1, say: Callable[[str], None] = print) -> None:

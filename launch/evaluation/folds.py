@@ -70,6 +70,24 @@ def freeze_folds(output: Path, shard_set: ShardSet, config: FoldConfig) -> list[
     return splits
 
 
+def check_heads(heads: Path, split: Split, fold: int) -> None:
+    """Make sure that phone heads have heard none of the test and validation speakers of a fold.
+
+    Args:
+        heads: folder of the run that trained them.
+        split: the fold.
+        fold: its number.
+
+    Raises:
+        AccentError: the heads are missing, or have heard one of them.
+    """
+    if not (heads / "model").is_dir():
+        raise AccentError(f"{heads}: no phone heads; run accent crossval with these folds and seeds first")
+    heard = set(Split.load(heads / "split.json").train) & {*split.test, *split.validation}
+    if heard:
+        raise AccentError(f"{heads}: its phone heads have heard {min(heard)}, whom fold {fold} holds out")
+
+
 def _find_file(protocol: str) -> str:
     """Return the path of a file of folds that comes with the package, if there is none in the working folder."""
     given = Path(protocol)

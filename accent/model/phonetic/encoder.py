@@ -99,7 +99,11 @@ class PhoneticEncoder(nn.Module):
 
     @torch.no_grad()
     def phones(
-        self, frames_BTD: Tensor, valid_BT: Tensor, voices: VoiceStatistics | None = None
+        self,
+        frames_BTD: Tensor,
+        valid_BT: Tensor,
+        voices: VoiceStatistics | None = None,
+        half_B: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the probability of each phone at each frame, P as in `PHONES`; arguments as for `forward`.
 
@@ -109,7 +113,7 @@ class PhoneticEncoder(nn.Module):
         """
         with torch.autocast(frames_BTD.device.type, enabled=False):
             values_BTD, _ = self.normalisation(frames_BTD, valid_BT, voices)
-            posterior_BTS = self.recogniser.posteriors(values_BTD, valid_BT)
+            posterior_BTS = self.recogniser.posteriors(values_BTD, valid_BT, half_B)
             occupancy_BTS, _ = self.recogniser.smooth(posterior_BTS, valid_BT)
             return self.recogniser.by_phone(posterior_BTS), self.recogniser.by_phone(occupancy_BTS)
 

@@ -29,11 +29,11 @@ def baselines(
     sound: Annotated[
         Path | None, typer.Option(metavar="CORPUS", help="The corpus folder with the sound files, for eGeMAPS.")
     ] = None,
-    phones: Annotated[
+    heads: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Folder of decoded phones (fold0.npz, ...), for phone means that do not use the text.",
+            metavar="CROSSVAL",
+            help="Folder of accent crossval with the same folds; its phone heads decode phones without the text.",
         ),
     ] = None,
     only: Annotated[
@@ -53,7 +53,7 @@ def baselines(
     from launch.terminal import TerminalConsole
 
     protocol = FoldConfig(folds, fold_seed, validation_speakers, held_out_prompts, training_speakers)
-    report = run_baselines(shards, output, protocol, parse_seeds(seeds), sound, phones, only or ())
+    report = run_baselines(shards, output, protocol, parse_seeds(seeds), sound, heads, only or ())
     TerminalConsole().print(*fold_tables(report))
     write_text(output / "baselines.md", markdown(report))
     print(f"figures are in {output / 'baselines.json'}")

@@ -14,8 +14,9 @@ from typing import Any
 from accent.errors import AccentError
 from accent.files import writable_folder, write_text
 from launch.evaluation.baselines.baseline import Baseline
+from launch.evaluation.baselines.decoded_phones import PhonesOfFold, phones_heard
 from launch.evaluation.baselines.ecapa import Ecapa
-from launch.evaluation.baselines.phones import PhonesOfFold, has_alignments, phone_baselines, phones_of_files
+from launch.evaluation.baselines.phones import has_alignments, phone_baselines
 from launch.evaluation.baselines.vectors import FEATURE_MEANS, egemaps_baseline
 from launch.evaluation.controls import CONTROLS
 from launch.evaluation.fold_figures import fold_figures
@@ -34,7 +35,7 @@ def run_baselines(
     folds: FoldConfig = FoldConfig(),  # noqa: B008 (frozen)
     seeds: Sequence[int] = (0,),
     sound: Path | None = None,
-    decoded: PhonesOfFold | Path | None = None,
+    heads: Path | None = None,
     only: Sequence[str] = (),
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -46,7 +47,8 @@ def run_baselines(
         folds: the protocol.
         seeds: of the baselines that depend on one.
         sound: the corpus folder, for eGeMAPS.
-        decoded: the phones of a recogniser, for the phone means without text.
+        heads: folder of a cross-validation with the same folds, whose phone heads decode the phones for the phone means
+            without text.
         only: names of the baselines to run; all if empty.
         say: is told what is left out and what is finished.
 
@@ -60,8 +62,8 @@ def run_baselines(
     writable_folder(output)
     splits = freeze_folds(output, shard_set, folds)
     utterances = Utterances.of(shard_set)
-    source = phones_of_files(decoded) if isinstance(decoded, Path) else decoded
-    baselines, left_out = _choose(utterances, output, sound, source, only)
+    decoded = None if heads is None else phones_heard(heads)
+    baselines, left_out = _choose(utterances, output, sound, decoded, only)
     for name, reason in left_out.items():
         say(f"{name}: left out, {reason}")
     found = {}
@@ -136,7 +138,7 @@ def _choose(
     if not has_alignments(utterances):
         left_out["phone_means_aligned"] = "the shard set has utterances without an alignment"
     if decoded is None:
-        left_out["phone_means_decoded"] = "no decoded phones: --phones FOLDER"
+        left_out["phone_means_decoded"] = "no phone heads to decode with: --heads CROSSVAL"
     found += phone_baselines(utterances, decoded)
     unknown = sorted(set(only) - {one.name for one in found})
     if unknown:

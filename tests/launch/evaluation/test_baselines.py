@@ -200,5 +200,5 @@ def test_what_cannot_be_run_is_told(shard_set, tmp_path):
         run_baselines(shard_set.root, tmp_path / "one", THREE, only=("egemaps",))
     with pytest.raises(AccentError, match="no sound file"):
         run_baselines(shard_set.root, tmp_path / "two", THREE, sound=tmp_path, only=("egemaps",))
-    with pytest.raises(AccentError, match="no decoded phones: --phones"):
+    with pytest.raises(AccentError, match="no phone heads to decode with: --heads"):
         run_baselines(shard_set.root, tmp_path / "three", THREE, only=("phone_means_decoded",))

@@ -12,11 +12,14 @@ from accent.inference.model_file import load_model
 from accent.metrics import mean_of_utterances
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.statistics import join
+from launch.evaluation.baselines.decoded_phones import phones_heard
+from launch.evaluation.baselines.run import run_baselines
 from launch.evaluation.crossval import merge_runs, plan_crossval
 from launch.evaluation.evaluate import evaluate_run
 from launch.evaluation.fold_run import PREDICTIONS, run_fold
 from launch.evaluation.folds import FoldConfig
 from launch.evaluation.group_predictions import GroupPredictions
+from launch.evaluation.utterances import Utterances
 from launch.extraction.speaker_statistics import speaker_voices
 from launch.training.tasks.phone_task import deal_halves
 from shards.shard_set.manifest import ShardSet
@@ -146,3 +149,35 @@ def test_phone_heads_of_the_same_folds_are_taken_and_those_of_others_refused(fin
     assert len(Split.load(runs[0].split).train) == 6
     with pytest.raises(AccentError, match="no phone heads; run accent crossval"):
         plan_crossval("configs/saa8k.yaml", shard_set.root, tmp_path / "seed", TWO, [4], words, output)
+
+
+def test_phones_are_decoded_by_the_head_that_never_heard_the_speaker(finished, shard_set):
+    output, runs = finished
+    fold, utterances = Split.load(runs[0].split), Utterances.of(shard_set)
+    phones = phones_heard(output)(utterances, fold, 0)
+    encoder = load_model(runs[0].folder / "phones")[0].eval()
+    half_S, reader = deal_halves(shard_set, fold.train), ShardReader(shard_set)
+    differing = 0
+    for name in (*fold.train[:2], fold.validation[0], fold.test[0]):
+        position = shard_set.speakers.index(name)
+        number = int(np.flatnonzero(utterances.speaker_N == name)[0])
+        frames_1TD = torch.tensor(reader.frames(number)).float().unsqueeze(0)
+        voice = speaker_voices(shard_set).rows(torch.tensor([position]))
+        valid_1T = torch.ones(frames_1TD.shape[:2], dtype=torch.bool)
+        by_half = [
+            encoder.phones(frames_1TD, valid_1T, voice, torch.tensor([half]))[1].squeeze(0).argmax(-1).numpy()
+            for half in (-1, 0, 1)
+        ]
+        half = int(half_S[position])
+        np.testing.assert_array_equal(phones(number), by_half[half + 1])
+        differing += int((by_half[1] != by_half[2]).any())
+    assert differing  # else it would not matter which head reads whom
+
+
+def test_phone_means_without_text_run_on_the_phones_of_these_heads(finished, shard_set, tmp_path):
+    output, _ = finished
+    name = "phone_means_decoded_ridge"
+    report = run_baselines(shard_set.root, tmp_path / "same", TWO, heads=output, only=(name,), say=lambda line: None)
+    assert report["systems"][name]["speakers"] == 18
+    with pytest.raises(AccentError, match=r"have heard .*, whom fold 0 holds out"):
+        run_baselines(shard_set.root, tmp_path / "other", FoldConfig("2", 1), heads=output, only=(name,))

@@ -1,20 +1,16 @@
-"""Phone means: segments, thirds, sums and shrinkage against loops over frames; decoded phones that do not fit."""
+"""Phone means: segments, thirds, sums and shrinkage against loops over frames."""
 
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from accent.errors import AccentError
 from launch.evaluation.baselines.phone_means import (
     PhoneVectors,
     cut_into_segments,
     frame_columns,
 )
-from launch.evaluation.baselines.phones import phones_of_files
 from launch.evaluation.utterances import Utterances
-from shards.splits.split import Split
 from tests.support.shard_sets.synthetic import make_shard_set
 
 
@@ -140,41 +136,3 @@ def test_units_come_from_two_training_speakers_at_least_and_their_mean_from_thes
     assert learnt.unit_U.tolist() == expected
     only_these = cut_into_segments(utterances, np.concatenate(wholes).tolist(), frame_phones(utterances))
     np.testing.assert_allclose(PhoneVectors.learn(only_these, wholes).mean_U3D, learnt.mean_U3D)
-
-
-def decoded(folder: Path, utterances: Utterances, test: list[str], **changes) -> None:
-    lengths = utterances.shard_set.index["frames"].astype(int)
-    values = {
-        "key": utterances.key_N,
-        "offset": np.append(0, np.cumsum(lengths)),
-        "phone": np.concatenate([frame_phones(utterances)(number) for number in range(len(utterances))]),
-        "is_test": np.isin(utterances.speaker_N, test),
-    }
-    np.savez(folder / "fold0.npz", **{**values, **changes})
-
-
-def test_decoded_phones_are_read_by_key(utterances, tmp_path):
-    decoded(tmp_path, utterances, ["X0"])
-    split = Split(train=("X1", "X2"), validation=(), test=("X0",))
-    phones = phones_of_files(tmp_path)(utterances, split, 0)
-    np.testing.assert_array_equal(phones(5), frame_phones(utterances)(5))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"is_test": np.zeros(18, dtype=bool)}, "has heard X0"),
-        ({"phone": np.full(18 * 90, 99)}, "phone 99"),
-        ({"offset": np.arange(19)}, "not those of the shard set"),
-    ],
-)
-def test_decoded_phones_that_do_not_fit_are_refused(utterances, tmp_path, changes, message):
-    decoded(tmp_path, utterances, ["X0"], **changes)
-    split = Split(train=("X1", "X2"), validation=(), test=("X0",))
-    with pytest.raises(AccentError, match=message):
-        phones_of_files(tmp_path)(utterances, split, 0)(0)
-
-
-def test_a_fold_without_decoded_phones_is_one_line(utterances, tmp_path):
-    with pytest.raises(AccentError, match="no decoded phones of fold 3"):
-        phones_of_files(tmp_path)(utterances, Split((), (), ()), 3)
