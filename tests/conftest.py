@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.made_once import made_once
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # No test fails because the machine is slow: hypothesis would give each example 200 ms, and itself as much to make one.
@@ -44,29 +46,23 @@ def saa_shards(saa: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shards of twelve speakers of three accents of `saa`; the other two accents are never trained on."""
     from tests.support.training.speech_runs import speech_shards
 
-    return speech_shards(saa, tmp_path_factory.mktemp("saa") / "shards")
+    return made_once(tmp_path_factory, "saa-shards", lambda folder: speech_shards(saa, folder))
 
 
 @pytest.fixture(scope="session")
 def saa_run(saa_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A calibrated run of the branch `frames` on `saa_shards`."""
-    from launch.applications.calibrate import calibrate_run
-    from tests.support.training.speech_runs import FRAMES, speech_run
+    from tests.support.training.speech_runs import FRAMES, calibrated_run
 
-    run = speech_run(FRAMES, saa_shards, tmp_path_factory.mktemp("saa") / "frames")
-    calibrate_run(run, device="cpu")
-    return run
+    return made_once(tmp_path_factory, "saa-frames", lambda run: calibrated_run(FRAMES, saa_shards, run))
 
 
 @pytest.fixture(scope="session")
 def saa_phones_run(saa_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A calibrated run of the branch `phones` on `saa_shards`."""
-    from launch.applications.calibrate import calibrate_run
-    from tests.support.training.speech_runs import PHONES, speech_run
+    from tests.support.training.speech_runs import PHONES, calibrated_run
 
-    run = speech_run(PHONES, saa_shards, tmp_path_factory.mktemp("saa") / "phones")
-    calibrate_run(run, device="cpu")
-    return run
+    return made_once(tmp_path_factory, "saa-phones", lambda run: calibrated_run(PHONES, saa_shards, run))
 
 
 @pytest.fixture

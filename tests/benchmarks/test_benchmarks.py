@@ -38,6 +38,7 @@ def test_the_bytes_of_a_collective_are_those_of_pieces_passed_around_a_ring(kind
     assert sent_on_a_ring(kind, processes, held) == [Collective(kind, held).sent_bytes(processes)] * processes
 
 
+@pytest.mark.slow
 def test_a_step_of_two_processes_moves_the_bytes_of_the_formulas():
     job = launch_several([], program=("-m", "tests.benchmarks.scaling"))
     output, errors = job.communicate(timeout=120)

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.made_once import made_once
+
 
 @pytest.fixture(scope="session")
 def saa_listening_run(saa_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A calibrated run of the branch `phones` on `saa_shards` that was trained long enough to hear most phones."""
-    from launch.applications.calibrate import calibrate_run
-    from tests.support.training.speech_runs import LISTENING, speech_run
+    from tests.support.training.speech_runs import LISTENING, calibrated_run
 
-    run = speech_run(LISTENING, saa_shards, tmp_path_factory.mktemp("saa") / "listening")
-    calibrate_run(run, device="cpu")
-    return run
+    return made_once(tmp_path_factory, "saa-listening", lambda run: calibrated_run(LISTENING, saa_shards, run))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from accent.configuration import load
+from launch.applications.calibrate import calibrate_run
 from launch.run_config import RunConfig
 from launch.training.run import train_run
 from shards import FeatureProcessor
@@ -33,17 +34,16 @@ PHONES = {
 }
 
 
-def speech_shards(saa: Path, folder: Path) -> Path:
+def speech_shards(saa: Path, folder: Path) -> None:
     """Featurize the known accents."""
     config = FeaturizeConfig(corpus=CorpusConfig(accents=KNOWN))
     FeatureProcessor(saa, folder, config, workers=1).process_dataset()
-    return folder
 
 
-def speech_run(settings: dict[str, Any], shards: Path, run: Path) -> Path:
-    """Train and return the run's folder."""
+def calibrated_run(settings: dict[str, Any], shards: Path, run: Path) -> None:
+    """Train and calibrate."""
     train_run(load(RunConfig, settings, [f"run={run}", f"shards={shards}"]))
-    return run
+    calibrate_run(run, device="cpu")
 
 
 _LARGER = {"speakers_per_accent": 2, "utterances_per_speaker": 4, "crop_frames": 300}
