@@ -27,7 +27,7 @@ from accent.strict_json import to_json
 
 FORMAT_VERSION = 1
 CALIBRATION_NAME = "calibration.json"
-Basis = Literal["validation speakers", "training speakers"]
+Basis = Literal["validation speakers", "training speakers", "speakers of a cross-validation"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Calibration:
     weights_sha256: str
     """Of the weights file that was measured."""
     basis: Basis
-    """Training speakers make a model look surer than it is of speakers it never heard."""
+    """Training speakers make a model look surer than it is of speakers it never heard; those of a cross-validation were
+    measured with models like this one that never heard them."""
     speakers: int
     """How many."""
     levels: tuple[Level, ...]

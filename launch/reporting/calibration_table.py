@@ -25,5 +25,5 @@ def calibration_table(calibration: Calibration) -> tuple[Table, str]:
             f"{level.same_above:.3f}",
             f"{level.equal_error_rate:.2f}",
         )
-    remark = "" if calibration.basis == "validation speakers" else "; real use is less sure than this"
+    remark = "; real use is less sure than this" if calibration.basis == "training speakers" else ""
     return table, f"measured on {calibration.speakers} {calibration.basis}{remark}"

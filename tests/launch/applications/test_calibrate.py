@@ -1,5 +1,6 @@
 """The calibration of a run, measured again from its files by other means than the code's."""
 
+import dataclasses
 import json
 import shutil
 
@@ -11,10 +12,15 @@ from accent.errors import AccentError
 from accent.files import sha256_of
 from accent.inference.calibration import Calibration, Level
 from accent.inference.embedder import AccentEmbedder
+from accent.model.encoder import EnhancedAccentEncoder
 from launch.applications.calibrate import KNOWN_CALLED_UNKNOWN, calibrate_run
+from launch.evaluation.crossval import plan_crossval
+from launch.evaluation.fold_run import PREDICTIONS
+from launch.evaluation.folds import FoldConfig
 from shards.shard_set.manifest import ShardSet
+from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
-from tests.support.training.evaluated_runs import make_run, split_of, synthetic
+from tests.support.training.evaluated_runs import make_run, split_of, synthetic, untrained
 
 
 def stored(run) -> dict:
@@ -115,6 +121,55 @@ def test_shards_of_other_speakers_are_refused(tmp_path):
     Split(("X0", "Y0"), ("Z0",), ()).save(run / "split.json")
     with pytest.raises(AccentError, match="no speaker of the run's split"):
         calibrate_run(run, device="cpu")
+
+
+@pytest.fixture
+def crossval(tmp_path):
+    """Three folds of models with other weights each, as `accent crossval` would leave them."""
+    shard_set = synthetic(tmp_path / "shards", 6)
+    runs = plan_crossval("configs/l2arctic.yaml", shard_set.root, tmp_path / "crossval", FoldConfig("3"), [0, 1])
+    for run in runs:
+        make_run(run.folder, shard_set, Split.load(run.split), untrained(seed=run.number))
+        (run.folder / PREDICTIONS).touch()
+    return make_run(tmp_path / "run", shard_set, split_of(shard_set)), tmp_path / "crossval", runs
+
+
+def test_speakers_of_a_cross_validation_are_measured_with_the_model_of_their_fold(crossval):
+    run, output, folds = crossval
+    found = calibrate_run(run, device="cpu", crossval=output)
+    assert found.basis == "speakers of a cross-validation" and found.speakers == 18
+    shard_set = ShardSet.open(run_shards(run))
+    accents = {one.name: one.accent for one in shard_set.manifest.speakers}
+    reader, told, same, different = ShardReader(shard_set), [], [], []
+    for fold in folds[:3]:
+        embedder = AccentEmbedder.load(fold.folder)
+        heard = []
+        for name in Split.load(fold.split).test:
+            samples = np.flatnonzero(np.array(shard_set.speakers)[shard_set.index["speaker"]] == name)
+            one_by_one = [embedder.predict_speaker([reader.frames(int(sample))]) for sample in samples]
+            heard += [(name, one) for one in one_by_one]
+            told += [-np.logaddexp.reduce(one.logits_A.astype(float)) for one in one_by_one]
+        for row, (name, one) in enumerate(heard):
+            for other_name, other in heard[row + 1 :]:
+                if other_name != name:
+                    pairs = same if accents[name] == accents[other_name] else different
+                    pairs.append(float(one.embedding_E @ other.embedding_E))
+    level = found.levels[0]
+    assert level.recordings == 1
+    assert level.unknown_above == pytest.approx(np.quantile(told, 0.9), abs=1e-4)
+    assert (np.array(different) > level.same_above).mean() == pytest.approx(level.equal_error_rate, abs=0.02)
+    assert (np.array(same) <= level.same_above).mean() == pytest.approx(level.equal_error_rate, abs=0.02)
+
+
+def test_a_cross_validation_that_is_not_finished_or_of_another_model_is_refused(crossval):
+    run, output, folds = crossval
+    (folds[2].folder / PREDICTIONS).unlink()
+    with pytest.raises(AccentError, match="fold 2, seed 0 is not finished"):
+        calibrate_run(run, device="cpu", crossval=output)
+    larger = dataclasses.replace(untrained().config, embedding_dim=8)
+    make_run(folds[0].folder, ShardSet.open(run_shards(run)), Split.load(folds[0].split), EnhancedAccentEncoder(larger))
+    with pytest.raises(AccentError, match="configured otherwise"):
+        calibrate_run(run, device="cpu", crossval=output)
 
 
 def test_the_level_of_the_nearest_amount_of_speech_counts():
