@@ -34,6 +34,7 @@ from launch.commands.measurement.draw import draw
 from launch.commands.measurement.measure import measure
 from launch.commands.training.config import config
 from launch.commands.training.slurm import slurm
+from launch.commands.training.train import train
 
 COMMANDS = (
     align,
@@ -43,6 +44,7 @@ COMMANDS = (
     compare,
     draw,
     config,
+    train,
     slurm,
     evaluate,
     crossval,

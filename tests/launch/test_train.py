@@ -58,9 +58,18 @@ def test_ctrl_c_during_the_long_imports_is_one_line_and_status_130(tmp_path):
     assert [line for line in errors.splitlines() if "accent: " in line] == ["accent: interrupted before anything began"]
 
 
-def test_a_program_of_one_process_passes_its_status_on(tmp_path):
-    command = [sys.executable, "-m", "launch.train", "configs/demo.yaml", f"shards={tmp_path / 'nowhere'}"]
-    job = subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize(
+    ("program", "options"),
+    [
+        (["launch.train"], []),
+        (["launch.cli", "train"], []),
+        (["launch.cli", "train"], ["--launcher", "configs/accelerate/cpu.yaml", "--processes", "2"]),
+    ],
+    ids=["the program", "accent train", "accent train with a launcher"],
+)
+def test_a_fault_is_one_line_and_status_2_however_it_is_started(program, options, tmp_path):
+    command = [sys.executable, "-m", *program, "configs/demo.yaml", f"shards={tmp_path / 'nowhere'}", *options]
+    job = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert job.returncode == 2
     assert job.stderr.startswith("accent: ")
     assert job.stderr.count("\n") == 1

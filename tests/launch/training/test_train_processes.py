@@ -1,4 +1,4 @@
-"""Training on several processes: through `accelerate launch`, stopped and resumed, and what they refuse."""
+"""Training on several processes, through both launchers: stopped and resumed, and what they refuse."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from launch.run_config import write_config
 from launch.training.run import train_run
 from tests.support.training.ranks import Ranks
 from tests.support.training.small_runs import (
+    accent_train,
     assert_same_weights,
     first_weights,
     last_weights,
@@ -29,16 +30,15 @@ def test_two_processes_stopped_by_ctrl_c_and_started_again_equal_one(shards, tmp
     train_run(small_config(one, shards, *words))
     arguments = [str(one / "config.yaml"), f"run={two}"]
 
-    job = launch_several(arguments)
+    job = accent_train(arguments)
     assert job.stdout is not None
     while "step " not in (line := job.stdout.readline()):
         assert line, job.stderr and job.stderr.read()
     os.killpg(job.pid, signal.SIGINT)  # what a terminal does at Ctrl-C: the launcher and every process get it
     _, errors = job.communicate(timeout=120)
-    assert job.returncode != 0
-    lines = [line for line in errors.splitlines() if line.startswith("accent: ")]
-    assert len(lines) == 1, errors
-    assert "rerun the same command to resume" in lines[0]
+    assert job.returncode == 130, errors
+    (line,) = errors.splitlines()
+    assert line.startswith("accent: ") and "rerun the same command to resume" in line
     stopped = sorted((two / "checkpoints").iterdir())
     assert stopped
     assert stopped[-1].name < "step_00000060"

@@ -25,6 +25,7 @@ from tests.conftest import REPOSITORY
 from tests.support.shard_sets.synthetic import make_shard_set
 
 ACCENTS = ("Arabic", "Hindi", "Spanish")
+LAUNCHERS = REPOSITORY / "configs" / "accelerate"
 
 
 def small_shards(folder: Path, speakers: int = 4, **options: Any) -> ShardSet:
@@ -83,15 +84,24 @@ def launch_several(
     launcher: str = "cpu.yaml",
     **options: Any,
 ) -> subprocess.Popen[str]:
-    """Start processes by `accelerate launch`, as a user would, in a process group of their own."""
+    """Start processes by `accelerate launch`, as a user would."""
+    command = ["-m", "accelerate.commands.launch", "--config_file", str(LAUNCHERS / launcher)]
+    return _start([*command, "--num_processes", str(processes), *program, *words], **options)
+
+
+def accent_train(words: list[str], processes: int = 2, launcher: str = "cpu.yaml") -> subprocess.Popen[str]:
+    """Start processes by `accent train`."""
+    command = ["-m", "launch.cli", "train", *words, "--launcher", str(LAUNCHERS / launcher)]
+    return _start([*command, "--processes", str(processes)])
+
+
+def _start(words: list[str], **options: Any) -> subprocess.Popen[str]:
+    """Run Python in a process group of its own, without what this process knows of others."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(REPOSITORY)}
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "ACCELERATE_USE_CPU"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "accelerate.commands.launch"]
-    command += ["--config_file", str(REPOSITORY / "configs" / "accelerate" / launcher)]
-    command += ["--num_processes", str(processes), *program, *words]
     return subprocess.Popen(
-        command,
+        [sys.executable, *words],
         cwd=REPOSITORY,
         env=environment,
         text=True,
