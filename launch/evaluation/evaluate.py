@@ -22,7 +22,7 @@ from accent.configuration import load
 from accent.errors import AccentError
 from accent.files import writable_folder, write_archive, write_text
 from accent.inference.model_file import load_model
-from accent.metrics import EmbedGroups, GroupOutput
+from accent.metrics import EmbedGroups, GroupOutput, RowGroups
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.evaluation.left_out_families import measure_left_out
 from launch.evaluation.measures import measure
@@ -235,7 +235,7 @@ def _recordings(
         raise AccentError(f"{shard_set.place}: accents the model was not trained for: {', '.join(unknown)}")
     sexes = np.array([speaker.sex or "" for speaker in shard_set.manifest.speakers])
     recordings = Recordings(
-        key_N=np.array([one["key"] for one in loader.metadata(found.sample_N)]),
+        key_N=loader.keys(found.sample_N),
         embedding_NE=found.embedding_NE,
         probability_NA=found.probability_NA,
         accent_N=np.array([position.get(name, -1) for name in loader.accents])[found.accent_N],
@@ -245,7 +245,7 @@ def _recordings(
     )
 
     def embed_rows(groups: Sequence[np.ndarray]) -> GroupOutput:
-        return embed_samples([found.sample_N[rows] for rows in groups])
+        return embed_samples(RowGroups.of(groups).renamed(found.sample_N))
 
     return recordings, embed_rows
 

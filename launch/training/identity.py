@@ -76,7 +76,7 @@ def refuse_another_run(where: Path, saved: Mapping[str, Any], wanted: Mapping[st
 
 def shard_set_fingerprint(shard_set: ShardSet) -> str:
     """Return the sha256 of what a shard set holds: each sample's place, labels and checksum, and the labels' names."""
-    digest = hashlib.sha256(np.ascontiguousarray(shard_set.index).tobytes())
+    digest = hashlib.sha256(np.ascontiguousarray(shard_set.index).view(np.uint8).data)
     names = [shard_set.accents, shard_set.speakers, shard_set.prompts]
     digest.update(json.dumps(names).encode())
     return digest.hexdigest()

@@ -280,6 +280,14 @@ class ShardSet:
         return list(self.manifest.prompts)
 
     @cached_property
+    def speakers_by_accent(self) -> dict[str, list[SpeakerEntry]]:
+        """The speakers of each accent, in the order of `accents` and of `speakers`."""
+        found: dict[str, list[SpeakerEntry]] = {accent: [] for accent in self.accents}
+        for speaker in self.manifest.speakers:
+            found[speaker.accent].append(speaker)
+        return found
+
+    @cached_property
     def speaker_accent_S(self) -> NDArray[np.int64]:  # noqa: N802 - S is the shape
         """The accent of each speaker, as a position in `accents`."""
         position = {name: number for number, name in enumerate(self.accents)}
@@ -289,7 +297,12 @@ class ShardSet:
     def speaker_statistics(self) -> SpeakerStatistics:
         """The moments of each speaker, rows in the order of `speakers`; errors as for `SpeakerStatistics.from_npz`."""
         path = self.root / STATISTICS_NAME
-        return SpeakerStatistics.from_npz(path.read_bytes(), len(self.speakers), str(path))
+        with path.open("rb") as file:
+            return SpeakerStatistics.from_npz(file, len(self.speakers), str(path))
+
+    @cached_property
+    def _position_of_speaker(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.speakers)}
 
     def speaker_positions(self, names: Iterable[str]) -> list[int]:
         """Return the positions of speakers, sorted.
@@ -297,7 +310,7 @@ class ShardSet:
         Raises:
             AccentError: a name that is not in this set.
         """
-        position = {name: number for number, name in enumerate(self.speakers)}
+        position = self._position_of_speaker
         wanted = sorted(set(names))
         unknown = [name for name in wanted if name not in position]
         if unknown:

@@ -25,7 +25,10 @@ def select_samples(shard_set: ShardSet, speakers: Iterable[str], prompts: Iterab
     Raises:
         AccentError: an unknown speaker or prompt.
     """
-    chosen_N = np.isin(shard_set.index["speaker"], shard_set.speaker_positions(speakers))
+    # A table of who is chosen answers for each row by its number; a search would sort the rows.
+    chosen_S = np.zeros(len(shard_set.speakers), bool)
+    chosen_S[shard_set.speaker_positions(speakers)] = True
+    chosen_N = chosen_S[shard_set.index["speaker"]]
     if prompts is not None:
         position = {name: number for number, name in enumerate(shard_set.prompts)}
         unknown = sorted(set(prompts) - set(position))

@@ -32,6 +32,8 @@ UNEQUAL_SHARE = 0.2
 """A kind of file whose share of the samples differs by more between accents goes with the accent."""
 MOST_ACCENTS = 8
 """Accents that a warning names."""
+MOST_SPEAKERS = 50
+"""Speakers of an accent that the table names."""
 
 
 def summary(shard_set: ShardSet) -> dict[str, Any]:
@@ -60,8 +62,8 @@ def summary(shard_set: ShardSet) -> dict[str, Any]:
         for row, one in enumerate(manifest.speakers)
     }
     accents = {}
-    for accent in manifest.accents:
-        mine = [one for one in speakers.values() if one["accent"] == accent]
+    for accent, members in shard_set.speakers_by_accent.items():
+        mine = [speakers[one.name] for one in members]
         accents[accent] = {
             "speakers": len(mine),
             "samples": sum(one["samples"] for one in mine),
@@ -163,9 +165,8 @@ def _band_ends_hz(shard_set: ShardSet) -> dict[str, int]:
     mel_D = slice(0, N_MELS)
     edges = mel_edges(N_MELS, MEL_FROM_HZ, MEL_TO_HZ)
     ends = {}
-    for accent in shard_set.accents:
-        speakers = [one.name for one in shard_set.manifest.speakers if one.accent == accent]
-        mean_D = shard_set.statistics(speakers).mean_D[mel_D]
+    for accent, speakers in shard_set.speakers_by_accent.items():
+        mean_D = shard_set.statistics(one.name for one in speakers).mean_D[mel_D]
         if np.isfinite(mean_D).all():
             last = int(np.flatnonzero(mean_D > mean_D.max() - EMPTY_BAND_DB)[-1])
             ends[accent] = round(float(edges[last + 2]))
@@ -234,12 +235,13 @@ def _speaker_table(facts: dict[str, Any]) -> Table:
     for heading in ("accent", "speakers", "samples", "speech"):
         table.add_column(heading, justify="left" if heading == "accent" else "right")
     table.add_column("who (sex, samples)", overflow="fold")
+    members: dict[str, list[str]] = {accent: [] for accent in facts["accents"]}
+    for name, one in facts["speakers"].items():
+        members[one["accent"]].append(f"{name} ({(one['sex'] or '?')[0]}, {one['samples']})")
     for accent, values in facts["accents"].items():
-        who = ", ".join(
-            f"{name} ({(one['sex'] or '?')[0]}, {one['samples']})"
-            for name, one in facts["speakers"].items()
-            if one["accent"] == accent
-        )
+        mine = members[accent]
+        more = f" and {len(mine) - MOST_SPEAKERS} more" if len(mine) > MOST_SPEAKERS else ""
+        who = ", ".join(mine[:MOST_SPEAKERS]) + more
         counts = [str(values["speakers"]), str(values["samples"]), _duration(values["hours"])]
         # As text: square brackets in a name are not markup.
         table.add_row(Text(shown(accent)), *counts, Text(shown(who)))

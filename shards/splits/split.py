@@ -140,8 +140,7 @@ def _drawn(shard_set: ShardSet, config: SplitConfig) -> Split:
     # The seed says which sex begins; test and validation begin with different ones and so ask for both of each accent.
     first = _hash(config.seed, "first sex", "")[0] % 2
     turns = {"test": first, "validation": first + 1}
-    for accent in shard_set.accents:
-        speakers = [speaker for speaker in shard_set.manifest.speakers if speaker.accent == accent]
+    for accent, speakers in shard_set.speakers_by_accent.items():
         _check_enough(accent, speakers, config, shard_set)
         left = sorted(speakers, key=lambda speaker: _hash(config.seed, "speaker", speaker.name))
         for part, count in (("test", config.test_speakers), ("validation", config.validation_speakers)):

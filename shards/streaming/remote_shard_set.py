@@ -88,7 +88,7 @@ class RemoteShardSet(ShardSet):
     def speaker_statistics(self) -> SpeakerStatistics:
         """The moments of each speaker, rows in the order of `speakers`; errors as for `SpeakerStatistics.from_npz`."""
         where = self.folder.address_of(STATISTICS_NAME)
-        return SpeakerStatistics.from_npz(self.statistics_file, len(self.speakers), where)
+        return SpeakerStatistics.from_npz(io.BytesIO(self.statistics_file), len(self.speakers), where)
 
     def shard_address(self, shard: int) -> str:
         """Return the address of a shard by its number."""

@@ -167,9 +167,14 @@ def assemble(
         index=index_file,
         statistics=statistics_file,
     )
-    write_bytes(root / MANIFEST_NAME, to_json(manifest.to_mapping(), indent=1))
+    write_manifest(root, manifest)
     remove_records(root)
     return ShardSet.open(root)
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    """Write the manifest, whole or not at all, after the files it speaks of."""
+    write_bytes(root / MANIFEST_NAME, to_json(manifest.to_mapping(), indent=1))
 
 
 def _named(missing: Sequence[int], parts: int) -> str:
