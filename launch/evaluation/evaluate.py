@@ -38,6 +38,7 @@ from launch.run_config import RunConfig
 from launch.training.initial import trained_halves
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import ShardSet
+from shards.shard_set.select import known_prompts
 from shards.splits.split import Split
 
 
@@ -120,10 +121,10 @@ def evaluate_run(
     training_set = _training_set(run, tested_set, parts, training_shards)
     check_features(training_set, feature_config)
     writable_folder(folder)
-    taught_prompts = sorted(set(training_set.prompts) - set(parts.held_out_prompts))
-    tested_prompts = None if other_corpus else sorted(set(parts.held_out_prompts) & set(tested_set.prompts)) or None
+    held_out = known_prompts(training_set, parts.held_out_prompts)
+    tested_prompts = None if other_corpus else known_prompts(tested_set, parts.held_out_prompts) or None
     half_S = trained_halves_of(run, training_set) if isinstance(model, PhoneticEncoder) else None
-    taught = EvaluationLoader(training_set, parts.train, prompts=taught_prompts)
+    taught = EvaluationLoader(training_set, parts.train, but_not_prompts=held_out)
     taught_speech = embed_speech(model, taught, device, half_S, "training speakers")
     training, _ = _recordings(accents, taught, taught_speech)
     judged = EvaluationLoader(tested_set, names, prompts=tested_prompts)
@@ -136,7 +137,7 @@ def evaluate_run(
         fitted = {"training": unknownness_of(taught_speech)}
         chosen_by = sorted(set(parts.validation) & set(training_set.speakers) - set(names))
         if chosen_by:
-            watched = EvaluationLoader(training_set, chosen_by, prompts=taught_prompts)
+            watched = EvaluationLoader(training_set, chosen_by, but_not_prompts=held_out)
             watched_speech = embed_speech(model, watched, device, half_S, "validation speakers")
             fitted["validation"] = unknownness_of(watched_speech)
         unknown = {

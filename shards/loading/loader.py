@@ -109,6 +109,7 @@ class EvaluationLoader(EvaluationBatches):
         rank: which of the processes this is.
         world_size: how many processes share the samples.
         prompts: read only these prompts; None reads all.
+        but_not_prompts: leave these prompts out.
 
     Raises:
         AccentError: an unknown speaker or prompt, or no sample left.
@@ -122,10 +123,11 @@ class EvaluationLoader(EvaluationBatches):
         rank: int = 0,
         world_size: int = 1,
         prompts: Sequence[str] | None = None,
+        but_not_prompts: Sequence[str] = (),
     ) -> None:
         self.shard_set = shard_set
         self.config = config or BatchConfig()
-        self.speakers, self.numbers_N = select_evaluation(shard_set, speakers, prompts)
+        self.speakers, self.numbers_N = select_evaluation(shard_set, speakers, prompts, but_not_prompts)
         self._reader = ShardReader(shard_set)
         frames_N = np.asarray(shard_set.index)["frames"]
         most_frames = self.config.evaluation_frames_per_batch

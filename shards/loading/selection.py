@@ -61,9 +61,7 @@ def select_training(
             share equally, or same prompts asked of an accent whose speakers share none.
     """
     speakers = list(shard_set.speakers if split is None else split.train)
-    numbers_N = select_samples(shard_set, speakers)
-    if split is not None and split.held_out_prompts:
-        numbers_N = np.setdiff1d(numbers_N, select_samples(shard_set, speakers, split.held_out_prompts))
+    numbers_N = select_samples(shard_set, speakers, but_not_prompts=() if split is None else split.held_out_prompts)
     if len(numbers_N) == 0:
         raise AccentError(f"{shard_set.place}: no sample of the {len(speakers)} training speakers; check the split")
     index = shard_set.index
@@ -79,7 +77,10 @@ def select_training(
 
 
 def select_evaluation(
-    shard_set: ShardSet, speakers: Sequence[str] | None, prompts: Sequence[str] | None
+    shard_set: ShardSet,
+    speakers: Sequence[str] | None,
+    prompts: Sequence[str] | None,
+    but_not_prompts: Sequence[str] = (),
 ) -> tuple[list[str], np.ndarray]:
     """Choose what evaluation reads.
 
@@ -87,6 +88,7 @@ def select_evaluation(
         shard_set: where the samples are.
         speakers: names; None takes everybody.
         prompts: names; None takes all.
+        but_not_prompts: names of prompts that are left out.
 
     Returns:
         The speakers' names, and int64 [N], the sample numbers, ascending.
@@ -95,7 +97,7 @@ def select_evaluation(
         AccentError: an unknown speaker or prompt, or no sample left.
     """
     names = list(shard_set.speakers if speakers is None else speakers)
-    numbers_N = select_samples(shard_set, names, prompts)
+    numbers_N = select_samples(shard_set, names, prompts, but_not_prompts)
     if len(numbers_N) == 0:
         limited = "" if prompts is None else f" with the {len(prompts)} prompts asked for"
         raise AccentError(f"{shard_set.place}: no sample of {len(names)} speakers{limited}; check the split")

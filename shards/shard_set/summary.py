@@ -21,6 +21,7 @@ from accent.shown import shown
 from shards.shard_set.files import STATISTICS_NAME
 from shards.shard_set.index import INDEX_NAME
 from shards.shard_set.manifest import Refused, ShardSet
+from shards.shard_set.prompts import PROMPTS_NAME
 
 EMPTY_BAND_DB = 55.0
 """A band that is on average this far below the loudest one holds no speech."""
@@ -77,7 +78,7 @@ def summary(shard_set: ShardSet) -> dict[str, Any]:
         "shards": len(manifest.shards),
         "bytes": sum(one.bytes for one in manifest.shards),
         "seconds": [float(value) / FRAMES_PER_SECOND for value in (frames.min(), frames.mean(), frames.max())],
-        "prompts": len(manifest.prompts),
+        "prompts": manifest.n_prompts,
         "with_phones": int((index["phones_offset"] >= 0).sum()),
         "accents": accents,
         "speakers": speakers,
@@ -207,6 +208,8 @@ def verify(shard_set: ShardSet) -> None:
     manifest = shard_set.manifest
     expected = {one.name: one.sha256 for one in manifest.shards}
     expected |= {INDEX_NAME: manifest.index.sha256, STATISTICS_NAME: manifest.statistics.sha256}
+    if manifest.prompts_file is not None:
+        expected[PROMPTS_NAME] = manifest.prompts_file.sha256
     damaged = [name for name, sha256 in expected.items() if sha256_of(shard_set.root / name) != sha256]
     if damaged:
         raise AccentError(

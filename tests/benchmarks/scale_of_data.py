@@ -3,10 +3,10 @@
     OMP_NUM_THREADS=1 python -m tests.benchmarks.scale_of_data --rows 100000 --rows 1000000 --folder SCRATCH
 
 The index and the names are as long as they would be; all rows point at the samples of one small shard, so ten million
-rows take 0.6 GB of disk.  Each step runs in a process of its own, after the steps it needs; seconds are of the processor.  Two figures of memory: how
-far the process grew at the step's peak, the pages of the mapped index included, which processes of one machine share;
-and how much memory of its own it holds afterwards.  Featurizing's plan is made of a table with as many rows, up to a
-million.
+rows take 0.6 GB of disk.  Each step runs in a process of its own, after the steps it needs; seconds are of the
+processor.  Two figures of memory: how far the process grew at the step's peak, the pages of the mapped index included,
+which processes of one machine share; and how much memory of its own it holds afterwards.  Featurizing's plan is made of
+a table with as many rows, up to a million.
 """
 
 import gc

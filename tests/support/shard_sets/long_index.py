@@ -87,13 +87,13 @@ def make_long_shard_set(
             for number in range(speakers)
         ),
         accents=accent_names,
-        prompts=tuple(f"text-{number:010x}" for number in range(rows if prompts is None else prompts)),
+        prompts=(),
         count=rows,
         hours=round(float(index["frames"].sum()) / 360_000, 6),
         index=_write(folder / INDEX_NAME, npy_bytes(index)),
         statistics=_write(folder / STATISTICS_NAME, table.to_npz()),
     )
-    write_manifest(folder, manifest)
+    write_manifest(folder, manifest, [f"text-{number:010x}" for number in range(rows if prompts is None else prompts)])
     return ShardSet.open(folder)
 
 
