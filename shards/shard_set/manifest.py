@@ -12,7 +12,8 @@ statistics with their sha256, maps the index and asks the file system for the si
 A manifest may come from elsewhere, so nothing in it is taken on trust: each field has its type, and a shard has a plain
 name, which cannot leave the folder or mean anything to a shell.
 
-Cost of opening: 50 bytes a sample and 4 KB a speaker are read, hashed and checked: 1.7 s for ten million samples with a prompt each.
+Cost of opening: 50 bytes a sample and 4 KB a speaker are read, hashed and checked: 1.7 s for ten million samples, each
+with a prompt of its own.
 
 Shapes: D columns, S speakers.
 """
