@@ -26,7 +26,7 @@ from accent.metrics.classification import (
     nearest_neighbours,
 )
 from accent.metrics.estimate import Estimate, difference, mean_estimate
-from accent.metrics.groups import EmbedGroups, GroupOutput, mean_of_utterances, subsets_of_speakers
+from accent.metrics.groups import EmbedGroups, GroupOutput, RowGroups, mean_of_utterances, subsets_of_speakers
 from accent.metrics.leakage import speaker_probe
 from accent.metrics.open_set import OpenSetCurve, unknown_accent_auc, unknown_accent_curve
 from accent.metrics.permutation import PermutationTest, permuted_accents
@@ -41,6 +41,7 @@ __all__ = [
     "OpenSetCurve",
     "PermutationTest",
     "Reliability",
+    "RowGroups",
     "accent_cllr",
     "accent_eer",
     "accent_eer_against",

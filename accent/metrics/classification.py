@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -22,6 +22,10 @@ from accent.metrics.estimate import (
 )
 
 NEIGHBOURS = 10
+MOST_REFERENCES = 50_000
+"""Training embeddings that a tested one is compared with."""
+BLOCK_BYTES = 64 << 20
+"""Of distances in memory at a time."""
 
 
 def nearest_centroid(training_ME: np.ndarray, accent_M: np.ndarray, tested_NE: np.ndarray) -> np.ndarray:
@@ -41,13 +45,32 @@ def nearest_centroid(training_ME: np.ndarray, accent_M: np.ndarray, tested_NE: n
 def nearest_neighbours(
     training_ME: np.ndarray, accent_M: np.ndarray, tested_NE: np.ndarray, neighbours: int = NEIGHBOURS
 ) -> np.ndarray:
-    """Tell each accent by a vote of the nearest training embeddings, the nearer counting more.
+    """Tell each accent by a vote of the nearest training embeddings in cosine distance, the nearer counting more.
 
-    Arguments and result as for `nearest_centroid`; `neighbours` is bounded by the number of training embeddings.
+    Arguments and result as for `nearest_centroid`; `neighbours` is bounded by the number of training embeddings.  Of
+    more than `MOST_REFERENCES` training embeddings as many are drawn at random and compared, so that the cost grows
+    with what is tested and not with its product with the training set.
     """
-    # Weighting by distance breaks ties by closeness; plain votes would break them in favour of the first accent.
-    classifier = KNeighborsClassifier(min(neighbours, len(accent_M)), weights="distance", metric="cosine")
-    return classifier.fit(unit_length(training_ME), accent_M).predict(unit_length(tested_NE))
+    if len(accent_M) > MOST_REFERENCES:
+        kept = np.sort(np.random.default_rng(0).choice(len(accent_M), MOST_REFERENCES, replace=False))
+        training_ME, accent_M = training_ME[kept], accent_M[kept]
+    accents_A, label_M = np.unique(accent_M, return_inverse=True)
+    reference_ME = unit_length(training_ME)
+    count = min(neighbours, len(label_M))
+    told_N = np.empty(len(tested_NE), accents_A.dtype)
+    block = max(1, BLOCK_BYTES // (8 * len(label_M)))
+    for start in range(0, len(tested_NE), block):
+        distance_nM = 1 - unit_length(tested_NE[start : start + block]) @ reference_ME.T
+        nearest_nK = np.argpartition(distance_nM, count - 1, axis=1)[:, :count]
+        # Weighting by distance breaks ties by closeness; plain votes would break them in favour of the first accent.
+        distance_nK = np.maximum(np.take_along_axis(distance_nM, nearest_nK, axis=1), 0)
+        same_nK = distance_nK == 0
+        with np.errstate(divide="ignore"):
+            weight_nK = np.where(same_nK.any(1, keepdims=True), same_nK, 1 / distance_nK)
+        votes_nA = np.zeros((len(nearest_nK), len(accents_A)))
+        np.add.at(votes_nA, (np.arange(len(votes_nA))[:, None], label_M[nearest_nK]), weight_nK)
+        told_N[start : start + block] = accents_A[votes_nA.argmax(1)]
+    return told_N
 
 
 def linear_probe(training_ME: np.ndarray, accent_M: np.ndarray, tested_NE: np.ndarray) -> np.ndarray:
@@ -171,7 +194,7 @@ def classification_over_seeds(
     drawn: dict[str, np.ndarray] = {}
     if n_speakers > 1:
         draws_RS = speaker_draws(n_speakers, resamples, seed)
-        by_seed = [scores_of_confusion(np.tensordot(draws_RS, counts_SAA, axes=1)) for counts_SAA in counts_KSAA]
+        by_seed = [_scores_of_draws(draws_RS, counts_SAA) for counts_SAA in counts_KSAA]
         drawn = {name: np.mean([scores[name] for scores in by_seed], axis=0) for name in value}
     if basis is None:
         basis = f"{_speakers(n_speakers)}, {n_seeds} seed{'s' * (n_seeds != 1)}"
@@ -189,6 +212,16 @@ def classification_over_seeds(
             drawn.get(name),
         )
     return figures
+
+
+def _scores_of_draws(draws_RS: np.ndarray, counts_SAA: np.ndarray) -> dict[str, np.ndarray]:
+    """Score the confusion tables of draws of the speakers; as many at a time as fit into a block of memory."""
+    block = max(1, BLOCK_BYTES // (8 * counts_SAA[0].size))
+    parts = [
+        scores_of_confusion(np.tensordot(draws_RS[first : first + block], counts_SAA, axes=1))
+        for first in range(0, len(draws_RS), block)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _speakers(count: int) -> str:

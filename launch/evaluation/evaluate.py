@@ -22,7 +22,7 @@ from accent.configuration import load
 from accent.errors import AccentError
 from accent.files import writable_folder, write_archive, write_text
 from accent.inference.model_file import load_model
-from accent.metrics import EmbedGroups, GroupOutput
+from accent.metrics import EmbedGroups, GroupOutput, RowGroups
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.evaluation.left_out_families import measure_left_out
 from launch.evaluation.measures import measure
@@ -38,6 +38,7 @@ from launch.run_config import RunConfig
 from launch.training.initial import trained_halves
 from shards.loading.loader import EvaluationLoader
 from shards.shard_set.manifest import ShardSet
+from shards.shard_set.select import known_prompts
 from shards.splits.split import Split
 
 
@@ -120,10 +121,10 @@ def evaluate_run(
     training_set = _training_set(run, tested_set, parts, training_shards)
     check_features(training_set, feature_config)
     writable_folder(folder)
-    taught_prompts = sorted(set(training_set.prompts) - set(parts.held_out_prompts))
-    tested_prompts = None if other_corpus else sorted(set(parts.held_out_prompts) & set(tested_set.prompts)) or None
+    held_out = known_prompts(training_set, parts.held_out_prompts)
+    tested_prompts = None if other_corpus else known_prompts(tested_set, parts.held_out_prompts) or None
     half_S = trained_halves_of(run, training_set) if isinstance(model, PhoneticEncoder) else None
-    taught = EvaluationLoader(training_set, parts.train, prompts=taught_prompts)
+    taught = EvaluationLoader(training_set, parts.train, but_not_prompts=held_out)
     taught_speech = embed_speech(model, taught, device, half_S, "training speakers")
     training, _ = _recordings(accents, taught, taught_speech)
     judged = EvaluationLoader(tested_set, names, prompts=tested_prompts)
@@ -136,7 +137,7 @@ def evaluate_run(
         fitted = {"training": unknownness_of(taught_speech)}
         chosen_by = sorted(set(parts.validation) & set(training_set.speakers) - set(names))
         if chosen_by:
-            watched = EvaluationLoader(training_set, chosen_by, prompts=taught_prompts)
+            watched = EvaluationLoader(training_set, chosen_by, but_not_prompts=held_out)
             watched_speech = embed_speech(model, watched, device, half_S, "validation speakers")
             fitted["validation"] = unknownness_of(watched_speech)
         unknown = {
@@ -235,7 +236,7 @@ def _recordings(
         raise AccentError(f"{shard_set.place}: accents the model was not trained for: {', '.join(unknown)}")
     sexes = np.array([speaker.sex or "" for speaker in shard_set.manifest.speakers])
     recordings = Recordings(
-        key_N=np.array([one["key"] for one in loader.metadata(found.sample_N)]),
+        key_N=loader.keys(found.sample_N),
         embedding_NE=found.embedding_NE,
         probability_NA=found.probability_NA,
         accent_N=np.array([position.get(name, -1) for name in loader.accents])[found.accent_N],
@@ -245,7 +246,7 @@ def _recordings(
     )
 
     def embed_rows(groups: Sequence[np.ndarray]) -> GroupOutput:
-        return embed_samples([found.sample_N[rows] for rows in groups])
+        return embed_samples(RowGroups.of(groups).renamed(found.sample_N))
 
     return recordings, embed_rows
 

@@ -15,7 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from accent.metrics import Estimate, classification, classification_over_seeds, confusion_by_speaker, difference
+from accent.grouped import Grouped
+from accent.metrics import (
+    Estimate,
+    RowGroups,
+    classification,
+    classification_over_seeds,
+    confusion_by_speaker,
+    difference,
+)
 from accent.model.build import AccentEncoder
 from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.extraction.groups import EmbeddedSpeech, embed_speech
@@ -81,15 +89,15 @@ def _again(model: AccentEncoder, loader: EvaluationLoader, speech: EmbeddedSpeec
     if not isinstance(model, PhoneticEncoder):
         return embed_speech(model, loader, description=f"without {name}")
     found = speech.utterances
-    embedding_NE, logits_NA = speech.embed_groups([np.array([sample]) for sample in found.sample_N])
+    embedding_NE, logits_NA = speech.embed_groups(RowGroups.singles(found.sample_N))
     return EmbeddedSpeech(replace(found, embedding_NE=embedding_NE, logits_NA=logits_NA), speech.embed_groups)
 
 
 def _scored(speech: EmbeddedSpeech, tested: Recordings, n_accents: int, seed: int) -> dict[str, Estimate]:
     told_N = speech.utterances.logits_NA.argmax(1)
     utterances = classification(tested.accent_N, told_N, tested.speaker_N, n_accents, seed=seed)
-    speaker_S, first_S = np.unique(tested.speaker_N, return_index=True)
-    groups = [speech.utterances.sample_N[tested.speaker_N == speaker] for speaker in speaker_S]
+    speaker_S, first_S, position_N = np.unique(tested.speaker_N, return_index=True, return_inverse=True)
+    groups = list(Grouped(position_N, speech.utterances.sample_N).values())
     told_S = speech.embed_groups(groups).logits_GA.argmax(1)
     counts = confusion_by_speaker(tested.accent_N[first_S], told_S, speaker_S, n_accents)
     speakers = classification_over_seeds(counts[None], f"{len(speaker_S)} speakers", seed=seed)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from accent.errors import AccentError
+from accent.grouped import Grouped
 from accent.metrics import (
     CLASSIFIERS,
     EmbedGroups,
     Estimate,
+    RowGroups,
     accent_cllr,
     accent_eer,
     accent_eer_against,
@@ -66,8 +68,8 @@ def measure(
     Raises:
         AccentError: the groups share a speaker, nobody is tested, or the training speakers have fewer than two accents.
     """
-    shared = sorted(set(training.speaker_N) & set(tested.speaker_N))
-    if shared:
+    shared = np.intersect1d(training.speaker_N, tested.speaker_N)
+    if len(shared):
         raise AccentError(f"{', '.join(shared)}: trained on, so not unseen; test on other speakers")
     if not len(tested):
         raise AccentError("no recording of a speaker to test; choose a split or a shard set that has some")
@@ -76,7 +78,7 @@ def measure(
 
     speaker_M, speaker_N = _numbered(training.speaker_N, tested.speaker_N)
     groups_of = _groups(speaker_N, seed)
-    rows_G = [rows for groups in groups_of.values() for rows in groups]
+    rows_G = RowGroups.joined(list(groups_of.values()))
     log_probability_NA = np.log(np.maximum(tested.probability_NA, np.finfo(np.float32).tiny))
     embed_groups = embed_groups or mean_of_utterances(tested.embedding_NE, log_probability_NA)
     group_GE, group_logits_GA = embed_groups(rows_G)
@@ -158,16 +160,17 @@ def _classified(
     }
 
 
-def _groups(speaker_N: np.ndarray, seed: int) -> dict[str, list[np.ndarray]]:
+def _groups(speaker_N: np.ndarray, seed: int) -> dict[str, RowGroups]:
     """Group each speaker's recordings: subsets of each size that somebody has enough recordings for, and all."""
     groups = {str(size): subsets_of_speakers(speaker_N, size, seed=seed) for size in SIZES}
-    groups["all"] = [np.flatnonzero(speaker_N == speaker) for speaker in np.unique(speaker_N)]
-    return {size: rows for size, rows in groups.items() if rows}
+    whole = Grouped(speaker_N)
+    groups["all"] = RowGroups(whole.rows_N, whole.starts_G)
+    return {size: rows for size, rows in groups.items() if len(rows)}
 
 
 def _speakers(
     told: Mapping[str, np.ndarray],
-    groups_of: Mapping[str, list[np.ndarray]],
+    groups_of: Mapping[str, RowGroups],
     accent_N: np.ndarray,
     speaker_N: np.ndarray,
     n_accents: int,
@@ -177,7 +180,7 @@ def _speakers(
     scored: dict[str, dict[str, dict[str, Any]]] = {classifier: {} for classifier in told}
     start = 0
     for size, groups in groups_of.items():
-        first = np.array([rows[0] for rows in groups])
+        first = groups.first_G
         for classifier, answer in told.items():
             mine = answer[start : start + len(groups)]
             counts = confusion_by_speaker(accent_N[first], mine, speaker_N[first], n_accents, each_speaker_once=True)
@@ -196,10 +199,10 @@ def _calibration(probability_NA: np.ndarray, logits_NA: np.ndarray, accent_N: np
 
 
 def _permutation(
-    told: np.ndarray, groups_of: Mapping[str, list[np.ndarray]], accent_N: np.ndarray, seed: int
+    told: np.ndarray, groups_of: Mapping[str, RowGroups], accent_N: np.ndarray, seed: int
 ) -> dict[str, Any]:
     wholes = groups_of["all"]
-    accent_S = accent_N[[rows[0] for rows in wholes]]
+    accent_S = accent_N[wholes.first_G]
     return permuted_accents(accent_S, told[-len(wholes) :], seed=seed)._asdict()
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from accent.grouped import Grouped
 from accent.inference.calibration import unknownness
 from accent.metrics import unknown_accent_auc, unknown_accent_curve
 from launch.extraction.groups import EmbeddedSpeech
@@ -35,7 +36,7 @@ class Unknownness(NamedTuple):
 def unknownness_of(speech: EmbeddedSpeech) -> Unknownness:
     """Return the unknownness of embedded recordings and of their speakers."""
     found = speech.utterances
-    wholes = [found.sample_N[found.speaker_N == speaker] for speaker in np.unique(found.speaker_N)]
+    wholes = list(Grouped(found.speaker_N, found.sample_N).values())
     whole_S = unknownness(speech.embed_groups(wholes).logits_GA)
     return Unknownness(unknownness(found.logits_NA), found.speaker_N, whole_S)
 

@@ -5,11 +5,11 @@ Shapes: N utterances, T frames, D columns, S speakers.  Cost: reads the JSON of 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from accent.features.schema import family_slices
+from accent.grouped import Grouped
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split
@@ -22,8 +22,6 @@ class Utterances:
     shard_set: ShardSet
     reader: ShardReader
     """Reads frames, phones and JSON by number."""
-    metadata: list[dict[str, Any]]
-    """The JSON of every sample."""
     key_N: np.ndarray
     """str: the samples' keys."""
     speaker_N: np.ndarray
@@ -35,18 +33,16 @@ class Utterances:
 
     @classmethod
     def of(cls, shard_set: ShardSet) -> "Utterances":
-        """Read the JSON of every sample of a shard set.
+        """Read the key of every sample of a shard set.
 
         Raises:
             AccentError: a sample cannot be read.
         """
         reader = ShardReader(shard_set)
-        metadata = [reader.metadata(number) for number in range(len(shard_set.index))]
         return cls(
             shard_set,
             reader,
-            metadata,
-            np.array([one["key"] for one in metadata]),
+            reader.keys(np.arange(len(shard_set))),
             np.array(shard_set.speakers)[shard_set.index["speaker"]],
             np.asarray(shard_set.index["accent"], dtype=np.int64),
             np.array(shard_set.prompts)[shard_set.index["prompt"]],
@@ -78,8 +74,8 @@ class Utterances:
 
     def wholes(self, numbers: np.ndarray) -> list[np.ndarray]:
         """Group utterances by speaker, speakers in sorted order."""
-        speaker_n = self.speaker_N[numbers]
-        return [numbers[speaker_n == speaker] for speaker in np.unique(speaker_n)]
+        _, speaker_n = np.unique(self.speaker_N[numbers], return_inverse=True)
+        return [numbers[rows] for rows in Grouped(speaker_n).values()]
 
 
 def speaker_of(utterances: Utterances, groups: Sequence[np.ndarray]) -> np.ndarray:

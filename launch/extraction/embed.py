@@ -125,7 +125,7 @@ def _embed_shards(embedder: AccentEmbedder, root: Path) -> tuple[Arrays, Refused
     voices = voices_for(embedder.model, shard_set)
     found = extract(embedder.model, track_on_terminal(loader, "embedding"), embedder.device, voices)
     arrays = {
-        "keys": np.array([one["key"] for one in loader.metadata(found.sample_N)]),
+        "keys": loader.keys(found.sample_N),
         "embeddings": found.embedding_NE,
         "probabilities": found.probability_NA,
         "speakers": np.array(shard_set.speakers)[found.speaker_N],

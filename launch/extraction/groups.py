@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from accent.metrics import EmbedGroups, GroupOutput, mean_of_utterances
+from accent.metrics import EmbedGroups, GroupOutput, RowGroups, mean_of_utterances
 from accent.model.build import AccentEncoder
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.statistics import PhoneStatistics
@@ -70,7 +70,8 @@ def embed_speech(
         mean = mean_of_utterances(found.embedding_NE, found.logits_NA)
 
         def mean_of_groups(groups: Sequence[np.ndarray]) -> GroupOutput:
-            return mean([np.searchsorted(found.sample_N, samples) for samples in groups])
+            asked = RowGroups.of(groups)
+            return mean(RowGroups(np.searchsorted(found.sample_N, asked.rows_n), asked.starts_G))
 
         return EmbeddedSpeech(found, mean_of_groups)
 
@@ -85,10 +86,14 @@ def embed_speech(
         return embed_sums(model, store, groups)
 
     sample_N = np.sort(loader.numbers_N)
-    embedding_NE, logits_NA = sum_of_groups([np.array([sample]) for sample in sample_N])
-    index = loader.shard_set.index[sample_N]
+    embedding_NE, logits_NA = sum_of_groups(RowGroups.singles(sample_N))
+    index = loader.shard_set.index
     found = Extraction(
-        embedding_NE, logits_NA, index["accent"].astype(np.int64), index["speaker"].astype(np.int64), sample_N
+        embedding_NE,
+        logits_NA,
+        index["accent"][sample_N].astype(np.int64),
+        index["speaker"][sample_N].astype(np.int64),
+        sample_N,
     )
     return EmbeddedSpeech(found, sum_of_groups)
 

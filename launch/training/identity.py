@@ -76,7 +76,9 @@ def refuse_another_run(where: Path, saved: Mapping[str, Any], wanted: Mapping[st
 
 def shard_set_fingerprint(shard_set: ShardSet) -> str:
     """Return the sha256 of what a shard set holds: each sample's place, labels and checksum, and the labels' names."""
-    digest = hashlib.sha256(np.ascontiguousarray(shard_set.index).tobytes())
-    names = [shard_set.accents, shard_set.speakers, shard_set.prompts]
-    digest.update(json.dumps(names).encode())
+    digest = hashlib.sha256(np.ascontiguousarray(shard_set.index).view(np.uint8).data)
+    listed = shard_set.manifest.prompts_file
+    # A file of prompts has its own sha256; to go through ten million names would take longer than all else.
+    prompts = list(shard_set.prompts) if listed is None else listed.sha256
+    digest.update(json.dumps([shard_set.accents, shard_set.speakers, prompts]).encode())
     return digest.hexdigest()

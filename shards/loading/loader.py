@@ -109,6 +109,7 @@ class EvaluationLoader(EvaluationBatches):
         rank: which of the processes this is.
         world_size: how many processes share the samples.
         prompts: read only these prompts; None reads all.
+        but_not_prompts: leave these prompts out.
 
     Raises:
         AccentError: an unknown speaker or prompt, or no sample left.
@@ -122,17 +123,17 @@ class EvaluationLoader(EvaluationBatches):
         rank: int = 0,
         world_size: int = 1,
         prompts: Sequence[str] | None = None,
+        but_not_prompts: Sequence[str] = (),
     ) -> None:
         self.shard_set = shard_set
         self.config = config or BatchConfig()
-        self.speakers, self.numbers_N = select_evaluation(shard_set, speakers, prompts)
+        self.speakers, self.numbers_N = select_evaluation(shard_set, speakers, prompts, but_not_prompts)
         self._reader = ShardReader(shard_set)
-        frames_N = np.array(shard_set.index["frames"])
+        frames_N = np.asarray(shard_set.index)["frames"]
         most_frames = self.config.evaluation_frames_per_batch
         plan = evaluation_batches(self.numbers_N, frames_N[self.numbers_N], most_frames, world_size)
-        self._sampler = EvaluationSampler(frames_N, [batch[rank] for batch in plan])
-        shapes = [self._sampler.shape(batch) for batch in range(len(plan))]
-        rows, frames = max(rows for rows, _ in shapes), max(rows * frames for rows, frames in shapes)
+        self._sampler = EvaluationSampler(frames_N, plan, rank)
+        rows, frames = plan.most(rank)
         reader = BatchReader(shard_set, self._sampler, None, True, self.config.damaged)
         self._prefetcher = Prefetcher(reader, rows, frames, self.config.workers)
 
@@ -166,8 +167,16 @@ class EvaluationLoader(EvaluationBatches):
         """
         return [self._reader.metadata(int(number)) for number in sample_numbers]
 
+    def keys(self, sample_numbers: np.ndarray) -> np.ndarray:
+        """Read the keys of samples; arguments and errors as for `metadata`.
+
+        Returns:
+            str [N], in the order asked for.
+        """
+        return self._reader.keys(sample_numbers)
+
     def __iter__(self) -> Iterator[Batch]:
         return self._prefetcher.batches(range(len(self)))
 
     def __len__(self) -> int:
-        return len(self._sampler.batches)
+        return len(self._sampler.plan)

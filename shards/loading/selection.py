@@ -1,6 +1,6 @@
 """What a loader draws from: the samples, the shape of the batch and the length of a crop, wherever the shards are.
 
-Cost: one sort of the index (0.1 s for 100,000 samples).
+Cost: O(N): 0.2 us and 4 bytes a sample, the index besides mapped.
 
 Shape legend: N samples.
 """
@@ -27,7 +27,7 @@ class TrainingSelection(NamedTuple):
     numbers_N: np.ndarray
     """Sample numbers, ascending."""
     frames_N: np.ndarray
-    """Length of all samples of the shard set in frames."""
+    """Length of all samples of the shard set in frames: a view of the index."""
     decks: Decks
     shape: BatchShape
     """Of the global batch."""
@@ -61,24 +61,26 @@ def select_training(
             share equally, or same prompts asked of an accent whose speakers share none.
     """
     speakers = list(shard_set.speakers if split is None else split.train)
-    numbers_N = select_samples(shard_set, speakers)
-    if split is not None and split.held_out_prompts:
-        numbers_N = np.setdiff1d(numbers_N, select_samples(shard_set, speakers, split.held_out_prompts))
+    numbers_N = select_samples(shard_set, speakers, but_not_prompts=() if split is None else split.held_out_prompts)
     if len(numbers_N) == 0:
         raise AccentError(f"{shard_set.place}: no sample of the {len(speakers)} training speakers; check the split")
-    index_N = shard_set.index[numbers_N]
-    labels = (numbers_N, index_N["accent"], index_N["speaker"])
-    shared = find_shared_prompts(*labels, index_N["prompt"], shard_set.accents) if config.same_prompts else None
+    index = shard_set.index
+    labels = (numbers_N, index["accent"][numbers_N], index["speaker"][numbers_N])
+    prompt_N = index["prompt"][numbers_N] if config.same_prompts else None
+    shared = None if prompt_N is None else find_shared_prompts(*labels, prompt_N, shard_set.accents)
     decks = build_decks(*labels, shared)
     shape = _batch_shape(config, decks, shard_set, world_size)
-    frames_N = np.array(shard_set.index["frames"])
+    frames_N = np.asarray(index)["frames"]
     crop_frames = config.crop_frames or _crop_that_fits(decks, frames_N)
     padding = padding_of_crops(decks, frames_N, crop_frames)
     return TrainingSelection(speakers, numbers_N, frames_N, decks, shape, crop_frames, padding)
 
 
 def select_evaluation(
-    shard_set: ShardSet, speakers: Sequence[str] | None, prompts: Sequence[str] | None
+    shard_set: ShardSet,
+    speakers: Sequence[str] | None,
+    prompts: Sequence[str] | None,
+    but_not_prompts: Sequence[str] = (),
 ) -> tuple[list[str], np.ndarray]:
     """Choose what evaluation reads.
 
@@ -86,6 +88,7 @@ def select_evaluation(
         shard_set: where the samples are.
         speakers: names; None takes everybody.
         prompts: names; None takes all.
+        but_not_prompts: names of prompts that are left out.
 
     Returns:
         The speakers' names, and int64 [N], the sample numbers, ascending.
@@ -94,7 +97,7 @@ def select_evaluation(
         AccentError: an unknown speaker or prompt, or no sample left.
     """
     names = list(shard_set.speakers if speakers is None else speakers)
-    numbers_N = select_samples(shard_set, names, prompts)
+    numbers_N = select_samples(shard_set, names, prompts, but_not_prompts)
     if len(numbers_N) == 0:
         limited = "" if prompts is None else f" with the {len(prompts)} prompts asked for"
         raise AccentError(f"{shard_set.place}: no sample of {len(names)} speakers{limited}; check the split")

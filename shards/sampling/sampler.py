@@ -30,7 +30,7 @@ meet; one of a prompt that nobody else in the accent reads only fills in), nor t
 both read what was drawn.  An accent with fewer than S speakers has some of them read the same prompts twice in a batch.
 
 Cost: one look-up a speaker at any step; a new super-deck sorts at most `draws` x `size` random words (0.1 ms for 1,000
-utterances); at most 16 x `draws` bytes a sample in memory.
+utterances); at most 8 x `draws` bytes a sample in memory.
 
 Shape legend: N samples, A accents, B rows = P accents x S speakers x K utterances, of which a process reads its share;
 M <= K prompts that an accent is dealt.
@@ -43,12 +43,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from accent.grouped import compact
 from accent.keyed_random import permutation, random_words
+from shards.sampling.by_length import NO_SAMPLE, EvaluationPlan
 from shards.sampling.decks import BatchShape, Decks
 from shards.sampling.shared_prompts import Readings, SharedPrompts
-
-NO_SAMPLE = -1
-"""Sample number of an invalid row: one that only makes the batches of all ranks equally large."""
 
 
 class Purpose(IntEnum):
@@ -101,19 +100,15 @@ class EvaluationSampler:
 
     frames_N: np.ndarray
     """Length of each sample of the shard set."""
-    batches: list[np.ndarray]
-    """Sample numbers of this process's batches, -1 in invalid rows."""
+    plan: EvaluationPlan
+    """Who reads which samples."""
+    rank: int
 
     def __call__(self, batch: int) -> Rows:
         """Return what this process reads for a batch, without reading it."""
-        numbers_B = self.batches[batch]
+        numbers_B = self.plan.share(batch, self.rank)
         lengths_B = np.where(numbers_B == NO_SAMPLE, 0, self.frames_N[numbers_B]).astype(np.int64)
         return Rows(numbers_B, np.zeros_like(numbers_B), lengths_B)
-
-    def shape(self, batch: int) -> tuple[int, int]:
-        """Return rows and frames of a batch."""
-        lengths_B = self(batch).counts_B
-        return len(lengths_B), max(1, int(lengths_B.max()))
 
 
 def rank_share(rows_B: np.ndarray, rank: int, world_size: int) -> np.ndarray:
@@ -198,7 +193,7 @@ def training_rows(step: int, decks: Decks, shape: BatchShape, seed: int) -> np.n
                 turns_M = visits_M * turns + speaker_visit % turns
                 drawn_K = read_prompts(decks.shared.readings[speaker], prompts_M, turns_M, drawn_K)
             rows.append(drawn_K)
-    return np.concatenate(rows)
+    return np.concatenate(rows).astype(np.int64)
 
 
 def _draw_prompts(
@@ -252,7 +247,7 @@ def _sequence(decks: Decks, seed: int, level: int, deck: int, size: int, draws: 
     key = (seed, level, deck, draws)
     known = decks.newest.get(key, {})
     if number not in known:
-        places = _super_deck(seed, level, deck, size, draws, number)
+        places = compact(_super_deck(seed, level, deck, size, draws, number))
         # Two, for a thread that reads ahead may be in the next while another is still in this one.  A new dictionary,
         # so that no thread sees one that is being changed.
         known = dict([*known.items(), (number, places)][-2:])

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from accent.errors import AccentError
@@ -28,6 +29,16 @@ from shards.shard_set.manifest import ShardSet
 
 _MOST_OPEN_SHARDS = 128
 """Descriptors kept; a process may usually open 1,024 files."""
+_KEYS_AT_A_TIME = 4_096
+
+
+class _Key(msgspec.Struct):
+    """The only part of a sample's JSON that is made into an object."""
+
+    key: str
+
+
+_KEY = msgspec.json.Decoder(_Key)
 
 
 class DamagedSampleError(AccentError):
@@ -109,14 +120,30 @@ class ShardReader:
             AccentError: the shard is missing, ends too early, or holds something else there.
             IndexError: no such sample.
         """
-        row = self._row(number)
-        data = self._bytes(number, int(row["metadata_offset"]), int(row["metadata_bytes"]))
+        data = self._metadata_bytes(number)
         try:
             return json.loads(data)
         except ValueError as error:
-            raise AccentError(
-                f"{self._where(number)}: damaged metadata; copy the shard again, or featurize the corpus again"
-            ) from error
+            raise self._damaged_metadata(number) from error
+
+    def keys(self, numbers_N: np.ndarray) -> np.ndarray:
+        """Read the keys of samples: an array, for the JSON of a sample takes 18 KB as Python objects.
+
+        Args:
+            numbers_N: sample numbers; those of one shard best stand together.
+
+        Returns:
+            str [N].
+
+        Raises:
+            AccentError: as for `metadata`.
+            IndexError: no such sample.
+        """
+        blocks = [np.empty(0, "U1")]
+        for first in range(0, len(numbers_N), _KEYS_AT_A_TIME):
+            numbers = np.asarray(numbers_N[first : first + _KEYS_AT_A_TIME]).tolist()
+            blocks.append(np.array([self._key(number) for number in numbers]))
+        return np.concatenate(blocks)
 
     def read_into(self, number: int, shard: int, offset: int, length: int, buffers: Sequence[memoryview]) -> None:
         """Read bytes of a sample's shard into memory of the caller, one stretch over one or several buffers.
@@ -175,6 +202,21 @@ class ShardReader:
         if not 0 <= number < len(self.rows):
             raise IndexError(f"sample {number} of {len(self.rows)}")
         return self.rows[number]
+
+    def _key(self, number: int) -> str:
+        try:
+            return _KEY.decode(self._metadata_bytes(number)).key
+        except ValueError as error:
+            raise self._damaged_metadata(number) from error
+
+    def _metadata_bytes(self, number: int) -> bytes:
+        row = self._row(number)
+        return self._bytes(number, int(row["metadata_offset"]), int(row["metadata_bytes"]))
+
+    def _damaged_metadata(self, number: int) -> AccentError:
+        return AccentError(
+            f"{self._where(number)}: damaged metadata; copy the shard again, or featurize the corpus again"
+        )
 
     def _span(self, number: int, start: int, count: int | None) -> tuple[int, int]:
         frames = int(self._row(number)["frames"])

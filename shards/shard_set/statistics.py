@@ -10,8 +10,9 @@ Shapes: T frames, D columns, S speakers, H bins of the histogram.
 
 import io
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +131,7 @@ class SpeakerStatistics:
         Returns:
             Mean, standard deviation and count of each column over their frames.
         """
-        total = merge_in_order([self.of_speaker(row) for row in sorted(set(rows))])
+        total = merge_in_order(self.of_speaker(row) for row in sorted(set(rows)))
         std_D = np.sqrt(total.m2_D / np.maximum(total.count_D, 1.0))
         std_D[std_D <= _ROUNDING * np.abs(total.mean_D)] = 1.0
         return Statistics(total.mean_D, std_D, total.count_D, histogram_median_hz(total.f0_H))
@@ -146,11 +147,11 @@ class SpeakerStatistics:
         return buffer.getvalue()
 
     @classmethod
-    def from_npz(cls, data: bytes, n_speakers: int, where: str) -> "SpeakerStatistics":
+    def from_npz(cls, file: IO[bytes], n_speakers: int, where: str) -> "SpeakerStatistics":
         """Read what `to_npz` wrote.
 
         Args:
-            data: the content of the file.
+            file: open at its beginning.
             n_speakers: S, speakers that the table must have.
             where: name of the file, for the message.
 
@@ -158,7 +159,7 @@ class SpeakerStatistics:
             AccentError: it is no such table, or one of other speakers or columns.
         """
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            with np.load(file, allow_pickle=False) as arrays:
                 table = cls(arrays["count"], arrays["mean"], arrays["m2"], arrays["f0_histogram"])
         except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise AccentError(f"{where}: not a table of statistics ({error}); featurize the corpus again") from error
@@ -170,7 +171,7 @@ class SpeakerStatistics:
         return table
 
 
-def merge_in_order(parts: Sequence[Moments]) -> Moments:
+def merge_in_order(parts: Iterable[Moments]) -> Moments:
     """Merge moments from first to last; no parts give the moments of no frames."""
     total = Moments.of(np.empty((0, N_COLUMNS)))
     for part in parts:

@@ -21,6 +21,7 @@ from accent.shown import shown
 from shards.shard_set.files import STATISTICS_NAME
 from shards.shard_set.index import INDEX_NAME
 from shards.shard_set.manifest import Refused, ShardSet
+from shards.shard_set.prompts import PROMPTS_NAME
 
 EMPTY_BAND_DB = 55.0
 """A band that is on average this far below the loudest one holds no speech."""
@@ -32,6 +33,8 @@ UNEQUAL_SHARE = 0.2
 """A kind of file whose share of the samples differs by more between accents goes with the accent."""
 MOST_ACCENTS = 8
 """Accents that a warning names."""
+MOST_SPEAKERS = 50
+"""Speakers of an accent that the table names."""
 
 
 def summary(shard_set: ShardSet) -> dict[str, Any]:
@@ -60,8 +63,8 @@ def summary(shard_set: ShardSet) -> dict[str, Any]:
         for row, one in enumerate(manifest.speakers)
     }
     accents = {}
-    for accent in manifest.accents:
-        mine = [one for one in speakers.values() if one["accent"] == accent]
+    for accent, members in shard_set.speakers_by_accent.items():
+        mine = [speakers[one.name] for one in members]
         accents[accent] = {
             "speakers": len(mine),
             "samples": sum(one["samples"] for one in mine),
@@ -75,7 +78,7 @@ def summary(shard_set: ShardSet) -> dict[str, Any]:
         "shards": len(manifest.shards),
         "bytes": sum(one.bytes for one in manifest.shards),
         "seconds": [float(value) / FRAMES_PER_SECOND for value in (frames.min(), frames.mean(), frames.max())],
-        "prompts": len(manifest.prompts),
+        "prompts": manifest.n_prompts,
         "with_phones": int((index["phones_offset"] >= 0).sum()),
         "accents": accents,
         "speakers": speakers,
@@ -163,9 +166,8 @@ def _band_ends_hz(shard_set: ShardSet) -> dict[str, int]:
     mel_D = slice(0, N_MELS)
     edges = mel_edges(N_MELS, MEL_FROM_HZ, MEL_TO_HZ)
     ends = {}
-    for accent in shard_set.accents:
-        speakers = [one.name for one in shard_set.manifest.speakers if one.accent == accent]
-        mean_D = shard_set.statistics(speakers).mean_D[mel_D]
+    for accent, speakers in shard_set.speakers_by_accent.items():
+        mean_D = shard_set.statistics(one.name for one in speakers).mean_D[mel_D]
         if np.isfinite(mean_D).all():
             last = int(np.flatnonzero(mean_D > mean_D.max() - EMPTY_BAND_DB)[-1])
             ends[accent] = round(float(edges[last + 2]))
@@ -206,6 +208,8 @@ def verify(shard_set: ShardSet) -> None:
     manifest = shard_set.manifest
     expected = {one.name: one.sha256 for one in manifest.shards}
     expected |= {INDEX_NAME: manifest.index.sha256, STATISTICS_NAME: manifest.statistics.sha256}
+    if manifest.prompts_file is not None:
+        expected[PROMPTS_NAME] = manifest.prompts_file.sha256
     damaged = [name for name, sha256 in expected.items() if sha256_of(shard_set.root / name) != sha256]
     if damaged:
         raise AccentError(
@@ -234,12 +238,13 @@ def _speaker_table(facts: dict[str, Any]) -> Table:
     for heading in ("accent", "speakers", "samples", "speech"):
         table.add_column(heading, justify="left" if heading == "accent" else "right")
     table.add_column("who (sex, samples)", overflow="fold")
+    members: dict[str, list[str]] = {accent: [] for accent in facts["accents"]}
+    for name, one in facts["speakers"].items():
+        members[one["accent"]].append(f"{name} ({(one['sex'] or '?')[0]}, {one['samples']})")
     for accent, values in facts["accents"].items():
-        who = ", ".join(
-            f"{name} ({(one['sex'] or '?')[0]}, {one['samples']})"
-            for name, one in facts["speakers"].items()
-            if one["accent"] == accent
-        )
+        mine = members[accent]
+        more = f" and {len(mine) - MOST_SPEAKERS} more" if len(mine) > MOST_SPEAKERS else ""
+        who = ", ".join(mine[:MOST_SPEAKERS]) + more
         counts = [str(values["speakers"]), str(values["samples"]), _duration(values["hours"])]
         # As text: square brackets in a name are not markup.
         table.add_row(Text(shown(accent)), *counts, Text(shown(who)))

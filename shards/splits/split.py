@@ -20,6 +20,7 @@ from accent.errors import AccentError
 from accent.files import write_text
 from shards.corpora.names import SPLIT_PARTS, split_part
 from shards.shard_set.manifest import ShardSet, SpeakerEntry
+from shards.shard_set.select import known_prompts
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,7 @@ def _drawn(shard_set: ShardSet, config: SplitConfig) -> Split:
     # The seed says which sex begins; test and validation begin with different ones and so ask for both of each accent.
     first = _hash(config.seed, "first sex", "")[0] % 2
     turns = {"test": first, "validation": first + 1}
-    for accent in shard_set.accents:
-        speakers = [speaker for speaker in shard_set.manifest.speakers if speaker.accent == accent]
+    for accent, speakers in shard_set.speakers_by_accent.items():
         _check_enough(accent, speakers, config, shard_set)
         left = sorted(speakers, key=lambda speaker: _hash(config.seed, "speaker", speaker.name))
         for part, count in (("test", config.test_speakers), ("validation", config.validation_speakers)):
@@ -217,11 +217,11 @@ def _check_enough(accent: str, speakers: Sequence[SpeakerEntry], config: SplitCo
 
 
 def _check_names(split: Split, shard_set: ShardSet, path: Path) -> None:
-    for kind, named, known in (
-        ("speaker", split.train + split.validation + split.test, shard_set.speakers),
-        ("prompt", split.held_out_prompts, shard_set.prompts),
+    speakers = set(split.train + split.validation + split.test)
+    for kind, unknown in (
+        ("speaker", sorted(speakers - set(shard_set.speakers))),
+        ("prompt", sorted(set(split.held_out_prompts) - set(known_prompts(shard_set, split.held_out_prompts)))),
     ):
-        unknown = sorted(set(named) - set(known))
         if unknown:
             shown = ", ".join(unknown[:5]) + (" ..." if len(unknown) > 5 else "")
             raise AccentError(

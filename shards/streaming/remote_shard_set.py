@@ -18,7 +18,7 @@ import io
 import logging
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from accent.features.schema import N_COLUMNS
 from shards.shard_set.files import MANIFEST_NAME, STATISTICS_NAME
 from shards.shard_set.index import FRAME_BYTES, FRAME_DTYPE, INDEX_NAME, PHONE_BYTES, PHONE_DTYPE, load_index
 from shards.shard_set.manifest import FileEntry, Manifest, ShardSet
+from shards.shard_set.prompts import PROMPTS_NAME, PromptFile
 from shards.shard_set.reader import DamagedSampleError
 from shards.shard_set.statistics import SpeakerStatistics
 from shards.streaming.transport import Attempts, RemoteFile, RemoteFolder, TransferError
@@ -88,7 +89,16 @@ class RemoteShardSet(ShardSet):
     def speaker_statistics(self) -> SpeakerStatistics:
         """The moments of each speaker, rows in the order of `speakers`; errors as for `SpeakerStatistics.from_npz`."""
         where = self.folder.address_of(STATISTICS_NAME)
-        return SpeakerStatistics.from_npz(self.statistics_file, len(self.speakers), where)
+        return SpeakerStatistics.from_npz(io.BytesIO(self.statistics_file), len(self.speakers), where)
+
+    @cached_property
+    def prompts(self) -> Sequence[str]:
+        """Names of the prompts, sorted; fetched when they are asked for where they have a file of their own."""
+        entry = self.manifest.prompts_file
+        if entry is None:
+            return list(self.manifest.prompts)
+        content = _fetch_checked(self.folder, PROMPTS_NAME, entry)
+        return PromptFile(content, entry.count, self.folder.address_of(PROMPTS_NAME))
 
     def shard_address(self, shard: int) -> str:
         """Return the address of a shard by its number."""

@@ -8,6 +8,7 @@ them, less than a kilobyte a sample.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,17 @@ from accent.grid import FRAMES_PER_SECOND
 from accent.strict_json import to_json
 from shards.shard_set.files import MANIFEST_NAME, STATISTICS_NAME
 from shards.shard_set.index import INDEX_DTYPE, INDEX_NAME
-from shards.shard_set.manifest import FileEntry, Manifest, Refused, ShardEntry, ShardSet, SpeakerEntry
+from shards.shard_set.manifest import (
+    FORMAT_VERSION,
+    FileEntry,
+    Manifest,
+    PromptsEntry,
+    Refused,
+    ShardEntry,
+    ShardSet,
+    SpeakerEntry,
+)
+from shards.shard_set.prompts import MOST_IN_MANIFEST, PROMPTS_NAME, prompt_lines
 from shards.shard_set.statistics import Moments, SpeakerStatistics
 from shards.writing.lock import locked
 from shards.writing.partition import Partition
@@ -158,7 +169,7 @@ def assemble(
         shards=tuple(shards),
         speakers=speakers,
         accents=accents,
-        prompts=prompts,
+        prompts=(),
         refused=tuple(all_refused),
         sources={accent: dict(sorted(counts.items())) for accent, counts in sorted(sources.items())},
         remarks=dict(sorted(remarks.items())),
@@ -167,9 +178,26 @@ def assemble(
         index=index_file,
         statistics=statistics_file,
     )
-    write_bytes(root / MANIFEST_NAME, to_json(manifest.to_mapping(), indent=1))
+    write_manifest(root, manifest, prompts)
     remove_records(root)
     return ShardSet.open(root)
+
+
+def write_manifest(root: Path, manifest: Manifest, prompts: Sequence[str]) -> None:
+    """Write the manifest, whole or not at all, after the other files; with it the prompts, if need be in their file.
+
+    Args:
+        root: the folder with the shards, the index and the statistics.
+        manifest: without its prompts.
+        prompts: their names, sorted.
+    """
+    if len(prompts) <= MOST_IN_MANIFEST:
+        manifest = replace(manifest, prompts=tuple(prompts))
+    else:
+        file = _write(root / PROMPTS_NAME, prompt_lines(prompts))
+        entry = PromptsEntry(file.bytes, file.sha256, len(prompts))
+        manifest = replace(manifest, prompts_file=entry, format_version=FORMAT_VERSION)
+    write_bytes(root / MANIFEST_NAME, to_json(manifest.to_mapping(), indent=1))
 
 
 def _named(missing: Sequence[int], parts: int) -> str:

@@ -18,7 +18,10 @@ from accent.features.config import FeatureConfig
 from accent.features.phones import PHONES
 from accent.strict_json import to_json
 from shards.corpora.corpus import Corpus, CorpusConfig, Utterance
-from shards.shard_set.manifest import FORMAT_VERSION, Refused, schema_mapping
+from shards.shard_set.manifest import Refused, schema_mapping
+
+SAMPLE_FORMAT = 1
+"""Of a sample in its shard: part of a plan's fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def make_plan(corpus: Corpus, config: FeaturizeConfig) -> Plan:
     sizes = {one.key: _size(one.path) for one in ordered}
     decisive = {name: value for name, value in configuration.items() if name != "corpus"}
     listing = {
-        "format": FORMAT_VERSION,
+        "format": SAMPLE_FORMAT,
         "schema": schema_mapping(),
         "phones": PHONES,
         "configuration": decisive,

@@ -21,6 +21,7 @@ from accent.typed_json import parse_json
 from shards.shard_set.files import MANIFEST_NAME, STATISTICS_NAME
 from shards.shard_set.index import INDEX_NAME
 from shards.shard_set.manifest import Refused, ShardSet
+from shards.shard_set.prompts import PROMPTS_NAME
 from shards.writing.partition import Partition
 from shards.writing.plan import Plan
 from shards.writing.shard_record import RECORDS_FOLDER, record_path, remove_records, shard_name
@@ -137,7 +138,7 @@ def remove_temporaries(root: Path, numbers: Iterable[int], everything: bool) -> 
         everything: no other process is making anything, so that all half-written files are left over.
     """
     if everything:
-        names = ["shard-*.tar", MANIFEST_NAME, INDEX_NAME, STATISTICS_NAME, f"{RECORDS_FOLDER}/"]
+        names = ["shard-*.tar", MANIFEST_NAME, INDEX_NAME, STATISTICS_NAME, PROMPTS_NAME, f"{RECORDS_FOLDER}/"]
         left = [path for name in names for path in root.glob(f"{name}*{TEMPORARY_SUFFIX}")]
     else:
         mine = {name for number in numbers for name in (shard_name(number), record_path(root, number).name)}

@@ -125,7 +125,7 @@ def _choose(
     found: list[Baseline] = [*CONTROLS, FEATURE_MEANS]
     if sound is None:
         left_out["egemaps"] = "it needs the sound: --sound CORPUS"
-    elif not (first_file := sound / utterances.metadata[0].get("source", "")).is_file():
+    elif not (first_file := sound / utterances.reader.metadata(0).get("source", "")).is_file():
         left_out["egemaps"] = f"no sound file {first_file}"
     elif find_spec("opensmile") is None:
         left_out["egemaps"] = "opensmile is not installed: pip install 'accent-embeddings[opensmile]'"

@@ -85,7 +85,8 @@ def egemaps(sound: Path, cache: Path) -> VectorsOfUtterances:
 
         smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
         rows = []
-        for metadata in utterances.metadata:
+        for number in range(len(utterances)):
+            metadata = utterances.reader.metadata(number)
             path = sound / metadata["source"]
             try:
                 samples, rate = soundfile.read(path, dtype="float32", always_2d=True)

@@ -29,6 +29,7 @@ from launch.training.tasks.task import Task, unchanged
 from launch.training.validation import SELECTION, Validation, validate
 from shards.loading.loader import EvaluationLoader, TrainingLoader
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
+from shards.shard_set.select import select_samples
 
 
 def accent_task(
@@ -115,11 +116,8 @@ def _measure(
     """Measure the embedding's tables on the training utterances and set the map; the same on every process."""
     shard_set, split = train_loader.shard_set, train_loader.split
     loader = EvaluationLoader(shard_set, train_loader.speakers, train_loader.config)
-    number_N = loader.numbers_N
-    if split is not None and split.held_out_prompts:
-        number_N = np.setdiff1d(
-            number_N, EvaluationLoader(shard_set, train_loader.speakers, prompts=split.held_out_prompts).numbers_N
-        )
+    held_out = () if split is None else split.held_out_prompts
+    number_N = select_samples(shard_set, train_loader.speakers, but_not_prompts=held_out)
     index_N = shard_set.index[number_N]
     chosen = choose_utterances(index_N["speaker"])
     number_N, index_N = number_N[chosen], index_N[chosen]

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accent.metrics import mean_of_utterances, subsets_of_speakers
+from accent.metrics import RowGroups, mean_of_utterances, subsets_of_speakers
+from accent.metrics import groups as groups_module
+from accent.metrics.estimate import unit_length
 
 
 @settings(deadline=None, max_examples=60)
@@ -45,3 +47,29 @@ def test_a_group_is_the_mean_of_directions_and_of_logits():
     np.testing.assert_allclose(answer.embedding_GE, [[0.5, 0.5], [0.6, 0.8]])
     np.testing.assert_allclose(answer.logits_GA, [[3, 2], [0, 0]])
     assert answer.logits_GA.sum() == pytest.approx(5)
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=12), st.integers(1, 30), st.integers(0, 99))
+@settings(deadline=None, max_examples=60)
+def test_groups_averaged_side_by_side_are_those_averaged_one_by_one_to_the_last_bit(sizes, at_once, seed):
+    generator = np.random.default_rng(seed)
+    embedding_NE, logits_NA = (generator.standard_normal((40, width)).astype(np.float32) for width in (17, 3))
+    groups = [generator.choice(40, size, replace=False) for size in sizes]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups_module, "MOST_AT_ONCE", at_once)
+        answer = mean_of_utterances(embedding_NE, logits_NA)(groups)
+    for row, rows in enumerate(groups):
+        np.testing.assert_array_equal(answer.embedding_GE[row], unit_length(embedding_NE)[rows].mean(0))
+        np.testing.assert_array_equal(answer.logits_GA[row], logits_NA[rows].astype(np.float64).mean(0))
+
+
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=5), min_size=1, max_size=6))
+def test_groups_as_arrays_are_a_list_of_groups(lists):
+    groups = RowGroups.of([np.array(one) for one in lists])
+    assert [rows.tolist() for rows in groups] == lists == [rows.tolist() for rows in groups[:]]
+    assert groups.counts_G.tolist() == list(map(len, lists))
+    assert groups.first_G.tolist() == [one[0] for one in lists]
+    assert [rows.tolist() for rows in RowGroups.joined([groups, groups])] == lists + lists
+    assert [rows.tolist() for rows in groups.renamed(np.arange(10) + 5)] == [[r + 5 for r in one] for one in lists]
+    with pytest.raises(IndexError):
+        groups[len(lists)]

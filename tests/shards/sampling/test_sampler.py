@@ -233,6 +233,35 @@ def test_evaluation_is_a_partition_with_equal_shapes_on_all_ranks(lengths, frame
             assert longest * len(rows) <= frames_per_batch or len(rows) == 1
 
 
+def groups_taken_one_by_one(numbers_N: np.ndarray, lengths: list[int], most: int, world_size: int) -> list[np.ndarray]:
+    """The definition: the longest that are left, as many as fit, equally many for each process."""
+    left = sorted(zip((-np.array(lengths)).tolist(), numbers_N.tolist(), strict=True))
+    batches = []
+    while left:
+        taken = left[: max(1, most // max(1, -left[0][0])) * world_size]
+        left = left[len(taken) :]
+        rows = -(-len(taken) // world_size)
+        numbers = [number for _, number in taken] + [NO_SAMPLE] * (rows * world_size - len(taken))
+        batches.append(np.array(numbers).reshape(world_size, rows))
+    return batches
+
+
+@given(st.lists(st.integers(0, 60), max_size=80), st.integers(1, 300), st.integers(1, 5), SEEDS)
+@settings(deadline=None)
+def test_the_plan_of_an_evaluation_is_that_of_groups_taken_one_by_one(lengths, most, world_size, seed) -> None:
+    numbers_N = np.random.default_rng(seed).permutation(2 * len(lengths) + 1)[: len(lengths)]
+    plan = evaluation_batches(numbers_N, np.array(lengths), most, world_size)
+    expected = groups_taken_one_by_one(numbers_N, lengths, most, world_size)
+    assert [batch.tolist() for batch in plan] == [batch.tolist() for batch in expected]
+    length_of = dict(zip(numbers_N.tolist(), lengths, strict=True))
+    for rank in range(world_size if expected else 0):
+        shapes = [
+            (len(batch[rank]), max(1, *(length_of.get(number, 0) for number in batch[rank].tolist()), 0))
+            for batch in expected
+        ]
+        assert plan.most(rank) == (max(rows for rows, _ in shapes), max(rows * long for rows, long in shapes))
+
+
 def test_evaluation_wastes_little_on_padding() -> None:
     rng = np.random.default_rng(0)
     lengths = np.clip(rng.gamma(6, 60, 3000), 100, 1000).astype(int)
