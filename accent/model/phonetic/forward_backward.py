@@ -4,7 +4,7 @@ The states of the phone units form a hidden Markov model: within a unit one thir
 third comes a unit whose left context fits.  Forward-backward sums over all paths, so that a frame's probabilities stay
 soft where two paths are equally good, and they say how often each unit was entered.
 
-Cost: about T x (3 S + arcs) multiplications a direction; two milliseconds a second of 223 units and 1,357 arcs.
+Cost: about T x (3 S + arcs) multiplications a direction; five microseconds a frame with 223 units and 1,357 arcs.
 
 Shapes: T frames, S states, U = S / 3 units, K arcs between units.
 

@@ -3,8 +3,7 @@
 The chain is made ready for decoding, both heads are evaluated side by side, and the map is folded into the directions.
 The answers are those of the encoder, to rounding; several threads may use one.
 
-Cost: a pass over the directions and a copy of the heads, some hundredths of a second; it saves a fiftieth of a second
-an utterance.
+Cost: a pass over the directions and a copy of the heads, once; then no embedding reads the directions.
 
 Shapes: B batch rows, T frames, D columns, R rows of sums, S states, U units, P phones.
 """
