@@ -1,6 +1,6 @@
 """What makes a command start fast: garbage collection waits until the modules are there.
 
-Importing torch and numba makes some million objects, none of them garbage; collections among them take a fifth of the
+Importing torch and numba makes some million objects, none of them garbage; collections among them take a sixth of the
 processor time of the import.  Cost: none.
 """
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 def without_collection() -> Iterator[None]:
     """Put off the collection of reference cycles in a block that imports; what is there at its end is never searched.
 
-    Not searching it keeps later collections short, too, which a stream's slowest answers are made of.
+    Not searching it keeps later collections short, too.
     """
     enabled = gc.isenabled()
     gc.disable()
