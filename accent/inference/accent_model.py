@@ -17,8 +17,9 @@ sound; then a forward pass.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 """The answer for an accent that the model does not recognise."""
-Measured = TypeVar("Measured")
 Sound: TypeAlias = str | Path | np.ndarray
 """A sound file; or samples, `[n]` or `[n, C]`, full scale at -1 and 1, or int16."""
 
@@ -83,7 +83,7 @@ class AccentModel:
     Args:
         embedder: the model.
         calibration: what its answers are worth; or what `identify` and `verify` raise without it.
-        profiles: what its accents are like; or what is raised where they are needed.
+        read_profiles: returns what its accents are like, or raises; called when that is first asked for.
 
     Example:
         >>> model = accent.load("runs/l2arctic")  # doctest: +SKIP
@@ -95,10 +95,10 @@ class AccentModel:
         self,
         embedder: AccentEmbedder,
         calibration: Calibration | AccentError,
-        profiles: AccentProfiles | AccentError,
+        read_profiles: Callable[[], AccentProfiles],
     ) -> None:
         self.embedder = embedder
-        self._calibration, self._profiles = calibration, profiles
+        self._calibration, self._read_profiles = calibration, read_profiles
 
     @property
     def accents(self) -> tuple[str, ...]:
@@ -116,16 +116,14 @@ class AccentModel:
             raise self._calibration
         return self._calibration
 
-    @property
+    @cached_property
     def profiles(self) -> AccentProfiles:
         """What the model's accents are like.
 
         Raises:
             AccentError: they were never measured, or on other weights.
         """
-        if isinstance(self._profiles, AccentError):
-            raise self._profiles
-        return self._profiles
+        return self._read_profiles()
 
     def embed(self, sound: Sound | Sequence[Sound], rate: int | None = None) -> np.ndarray:
         """Return the embedding of a recording, or of each of a list, each taken for a speaker of its own.
@@ -320,17 +318,13 @@ def load(source: Path | str, device: torch.device | str = "cpu") -> AccentModel:
     """
     embedder = AccentEmbedder.load(source, device)
     weights, how_to = find_weights(Path(source)), f"accent calibrate {source}"
-    return AccentModel(
-        embedder, _or_why_not(Calibration.load, weights, how_to), _or_why_not(AccentProfiles.load, weights, how_to)
-    )
-
-
-def _or_why_not(load_measured: Callable[[Path, str], Measured], weights: Path, how_to: str) -> Measured | AccentError:
-    """Return what was measured, or the error: most uses of a model need none of it."""
     try:
-        return load_measured(weights, how_to)
+        calibration: Calibration | AccentError = Calibration.load(weights, how_to)
     except AccentError as error:
-        return error
+        # `embed` needs none.
+        calibration = error
+    # Few uses need the profiles, and reading them hashes the weights once more.
+    return AccentModel(embedder, calibration, partial(AccentProfiles.load, weights, how_to))
 
 
 def _is_list(sound: Sound | Sequence[Sound]) -> bool:

@@ -20,7 +20,7 @@ from torch import Tensor
 from accent.inference.embedder import AccentEmbedder, Prediction
 from accent.model.build import AccentEncoder
 from accent.model.normalisation import VoiceStatistics
-from accent.model.phonetic.encoder import PhoneticEncoder
+from accent.model.phonetic.frozen import FrozenPhoneticEncoder
 from accent.model.phonetic.statistics import PhoneStatistics, sum_frames
 
 
@@ -66,8 +66,8 @@ class Blocks(Protocol):
 
 def blocks_of(embedder: AccentEmbedder) -> Blocks:
     """Return how a model hears."""
-    if isinstance(embedder.model, PhoneticEncoder):
-        return PhoneBlocks(embedder.model, embedder.device)
+    if embedder.phonetic is not None:
+        return PhoneBlocks(embedder.phonetic, embedder.device)
     return FrameBlocks(embedder.model, embedder.device)
 
 
@@ -87,10 +87,9 @@ class PhoneBlocks:
 
     context = 64
 
-    def __init__(self, model: PhoneticEncoder, device: torch.device) -> None:
-        self._model, self._device = model, device
-        self._embedding = model.embedding.folded()
-        columns = len(model.normalisation.mean_D)
+    def __init__(self, frozen: FrozenPhoneticEncoder, device: torch.device) -> None:
+        self._frozen, self._model, self._device = frozen, frozen.encoder, device
+        columns = len(self._model.normalisation.mean_D)
         self._anyone = VoiceStatistics(*torch.zeros(3, 1, columns, device=device))
         """Nothing is known of the voice: the training speakers stand for it."""
 
@@ -99,12 +98,17 @@ class PhoneBlocks:
         """Read all frames at once, against the voice, and sum each piece."""
         model = self._model
         frames_BTD, valid_BT, voice = _inputs(frames_TD, voice, self._device)
-        values_BTD, defined_BTD = model.normalisation(frames_BTD, valid_BT, voice)
-        posterior_BTS = model.recogniser.posteriors(values_BTD, valid_BT)
-        occupancy_BTS, entered_BTU = model.recogniser.smooth(posterior_BTS, valid_BT)
-        if voice is not None:
-            values_BTD, _ = model.normalisation(frames_BTD, valid_BT, self._anyone)
-        columns_BTC = model.columns(values_BTD, defined_BTD, model.recogniser.by_phone(posterior_BTS))
+        if voice is None:
+            values_BTD, defined_BTD = model.normalisation(frames_BTD, valid_BT)
+            summed_BTD = values_BTD
+        else:
+            measured_BTD, defined_BTD = model.normalisation.measurable(frames_BTD, valid_BT)
+            values_BTD = model.normalisation.against(measured_BTD, defined_BTD, voice)
+            summed_BTD = model.normalisation.against(measured_BTD, defined_BTD, self._anyone)
+        recogniser = self._frozen.recogniser
+        posterior_BTS = recogniser.posteriors(values_BTD, valid_BT)
+        occupancy_BTS, entered_BTU = recogniser.smooth(posterior_BTS, valid_BT)
+        columns_BTC = model.columns(summed_BTD, defined_BTD, recogniser.by_phone(posterior_BTS))
         defined_BTM = model.columns.defined(defined_BTD)
         sums: list[Sums] = []
         for piece in pieces:
@@ -124,8 +128,7 @@ class PhoneBlocks:
             factor_D, offset_D = corpus.std_D / spread_1D[0], (corpus.mean_D - centre_1D[0]) / spread_1D[0]
             sums_RSC = self._model.columns.rescaled(statistics.sum_RSD, total.defined_RSM, factor_D, offset_D)
             statistics = statistics._replace(sum_RSD=sums_RSC)
-        embedding_1E = self._embedding(statistics)
-        logits_1A = self._model.accent_head(embedding_1E)
+        embedding_1E, logits_1A = self._frozen.embed(statistics)
         return Prediction(embedding_1E[0].cpu().numpy(), logits_1A[0].cpu().numpy())
 
 

@@ -26,9 +26,9 @@ from accent.inference.model_file import load_model
 from accent.inference.pronunciation import PhonePrediction
 from accent.inference.realisations import COLUMNS
 from accent.model.build import AccentEncoder
-from accent.model.encoder import EncoderOutput
 from accent.model.normalisation import VoiceStatistics, measure_voices
 from accent.model.phonetic.encoder import PhoneticEncoder
+from accent.model.phonetic.frozen import FrozenPhoneticEncoder
 from accent.model.phonetic.statistics import join
 
 FRAMES_PER_BATCH = 6_000
@@ -60,6 +60,8 @@ class AccentEmbedder:
 
     def __init__(self, model: AccentEncoder, feature_config: FeatureConfig, device: torch.device | str = "cpu") -> None:
         self.model = model.to(device).eval()
+        self.phonetic = FrozenPhoneticEncoder(self.model) if isinstance(self.model, PhoneticEncoder) else None
+        """How a model of the branch `phones` is asked; None for any other."""
         self.feature_config = feature_config
         self.device = torch.device(device)
 
@@ -156,7 +158,7 @@ class AccentEmbedder:
             recordings: features, schema columns in raw units, NaN where undefined; for a model that normalises by
                 speaker, together they say what the voice is.
         """
-        return [_prediction(self.model(*given)) for given in self._inputs(recordings)]
+        return [_predictions(*self._forward(*given))[0] for given in self._inputs(recordings)]
 
     @torch.inference_mode()
     def predict_speaker(self, recordings: Sequence[np.ndarray], half: int | None = None) -> Prediction:
@@ -166,16 +168,14 @@ class AccentEmbedder:
             recordings: as for `predict_voice`.
             half: for a speaker who trained a phonetic model's heads: which, see `PhoneRecogniser.posteriors`.
         """
-        if isinstance(self.model, PhoneticEncoder):
+        if self.phonetic is not None:
             half_B = None if half is None else torch.tensor([half], device=self.device)
-            sums = join([self.model.statistics(*given, half_B) for given in self._inputs(recordings)])
+            sums = join([self.phonetic.statistics(*given, half_B) for given in self._inputs(recordings)])
             together = sums.grouped(torch.ones(1, len(recordings), device=self.device))
-            return _prediction(self.model.embed(together))
-        outputs = [self.model(*given) for given in self._inputs(recordings)]
-        mean_1E = torch.stack([output.embedding_BE.float() for output in outputs]).mean(0)
-        embedding_E = torch.nn.functional.normalize(mean_1E, dim=-1)[0].cpu().numpy()
-        mean_1A = torch.stack([output.accent_logits_BA.float() for output in outputs]).mean(0)
-        return Prediction(embedding_E, mean_1A[0].cpu().numpy())
+            return _predictions(*self.phonetic.embed(together))[0]
+        embeddings, logits = zip(*(self._forward(*given) for given in self._inputs(recordings)), strict=True)
+        mean_1E, mean_1A = (torch.stack([part.float() for part in parts]).mean(0) for parts in (embeddings, logits))
+        return _predictions(torch.nn.functional.normalize(mean_1E, dim=-1), mean_1A)[0]
 
     @torch.inference_mode()
     def predict_recordings(self, recordings: Sequence[np.ndarray]) -> list[Prediction]:
@@ -193,10 +193,8 @@ class AccentEmbedder:
             voices = None
             if self.model.config.normalisation == "speaker":
                 voices = measure_voices(frames_BTD, valid_BT).to(self.device)
-            output = self.model(frames_BTD.to(self.device), valid_BT.to(self.device), voices)
-            embedding_BE = output.embedding_BE.float().cpu().numpy()
-            logits_BA = output.accent_logits_BA.float().cpu().numpy()
-            predictions.update(zip(rows, map(Prediction, embedding_BE, logits_BA), strict=True))
+            found = _predictions(*self._forward(frames_BTD.to(self.device), valid_BT.to(self.device), voices))
+            predictions.update(zip(rows, found, strict=True))
         return [predictions[row] for row in range(len(recordings))]
 
     def need_phone_heads(self) -> PhoneticEncoder:
@@ -236,6 +234,13 @@ class AccentEmbedder:
         columns_TC: np.ndarray = values_BTD[0][:, list(COLUMNS)].float().cpu().numpy()
         return columns_TC
 
+    def _forward(self, frames_BTD: Tensor, valid_BT: Tensor, voices: VoiceStatistics | None) -> tuple[Tensor, Tensor]:
+        """Return embeddings and logits of a batch."""
+        if self.phonetic is not None:
+            return self.phonetic.embed(self.phonetic.statistics(frames_BTD, valid_BT, voices))
+        output = self.model(frames_BTD, valid_BT, voices)
+        return output.embedding_BE, output.accent_logits_BA
+
     def _inputs(self, recordings: Sequence[np.ndarray]) -> Iterator[tuple[Tensor, Tensor, VoiceStatistics | None]]:
         """Yield frames, mask and voice of each recording, as the model takes them."""
         stored = [np.asarray(frames_TD).astype(np.float16).astype(np.float32) for frames_TD in recordings]
@@ -248,10 +253,9 @@ class AccentEmbedder:
             yield frames_BTD, torch.ones(frames_BTD.shape[:2], dtype=torch.bool, device=self.device), voice
 
 
-def _prediction(output: EncoderOutput) -> Prediction:
-    """Return what a model says of its first row."""
-    embedding_E = output.embedding_BE[0].float().cpu().numpy()
-    return Prediction(embedding_E, output.accent_logits_BA[0].float().cpu().numpy())
+def _predictions(embedding_BE: Tensor, logits_BA: Tensor) -> list[Prediction]:
+    rows = (part.float().cpu().numpy() for part in (embedding_BE, logits_BA))
+    return [Prediction(*row) for row in zip(*rows, strict=True)]
 
 
 def batches_by_length(lengths: Sequence[int], most_frames: int) -> list[list[int]]:

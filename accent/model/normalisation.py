@@ -175,15 +175,29 @@ class Normalisation(nn.Module):
         if self.mode == "speaker" and voices is None:
             raise ValueError("normalisation: speaker: the voice of each row must be given")
         with torch.autocast(frames_BTD.device.type, enabled=False):
-            frames_BTD = frames_BTD.to(self.mean_D.dtype)
-            defined_BTD = _defined(frames_BTD, valid_BT)
+            frames_BTD, defined_BTD = self.measurable(frames_BTD, valid_BT)
             if self.mode == "corpus":
                 return self._scores(frames_BTD, defined_BTD, self.mean_D, self.std_D), defined_BTD
-            frames_BTD, defined_BTD = _with_semitones(frames_BTD, defined_BTD)
             if self.mode == "utterance" or voices is None:
                 voices = _measure(frames_BTD, defined_BTD)
-            centre_BD, spread_BD = self.trusted(voices)
-            return self._scores(frames_BTD, defined_BTD, centre_BD[:, None], spread_BD[:, None]), defined_BTD
+            return self.against(frames_BTD, defined_BTD, voices), defined_BTD
+
+    def measurable(self, frames_BTD: Tensor, valid_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frames as they are measured, and where they are defined: the first half of `forward`."""
+        frames_BTD = frames_BTD.to(self.mean_D.dtype)
+        defined_BTD = _defined(frames_BTD, valid_BT)
+        return (frames_BTD, defined_BTD) if self.mode == "corpus" else _with_semitones(frames_BTD, defined_BTD)
+
+    def against(self, frames_BTD: Tensor, defined_BTD: Tensor, voices: VoiceStatistics) -> Tensor:
+        """Return the values of frames beside voices: the second half of `forward`, once for each way to see a voice.
+
+        Args:
+            frames_BTD: of `measurable`.
+            defined_BTD: of `measurable`.
+            voices: the voice of each row.
+        """
+        centre_BD, spread_BD = self.trusted(voices)
+        return self._scores(frames_BTD, defined_BTD, centre_BD[:, None], spread_BD[:, None])
 
     def _scores(self, frames_BTD: Tensor, defined_BTD: Tensor, centre: Tensor, spread: Tensor) -> Tensor:
         filled_BTD = torch.where(defined_BTD, frames_BTD, centre)

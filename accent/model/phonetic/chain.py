@@ -117,11 +117,13 @@ class Decoder:
             float32 [T, S], the probability of each state at each frame; float64 [T, U], the expected number of entries
             into each unit there.
         """
-        likelihood_TS = ((posterior_TS + FLOOR) * self._weight_S) ** LIKELIHOOD_POWER
+        # In place: new memory for each step costs more than the step.
+        likelihood_TS = (posterior_TS + FLOOR) * self._weight_S
+        likelihood_TS **= LIKELIHOOD_POWER
         occupancy_TS = np.empty(posterior_TS.shape, np.float32)
         entered_TU = np.empty((len(posterior_TS), len(self._initial_U)))
         forward_backward(
-            likelihood_TS.astype(np.float64),
+            likelihood_TS,
             self._stay_S,
             self._first_arc_U,
             self._source_K,

@@ -156,7 +156,8 @@ class PhoneticEmbedding(nn.Module):
         """Return the same without dropout, directions and map as one matrix: for many embeddings, one at a time."""
         change_V = (self.weights() / self.first_share_V).sqrt()
         parts = [
-            change * directions_XQ @ self.map.weight.T
+            # In this order the directions, by far the largest, are only read.
+            change * (directions_XQ @ self.map.weight.T)
             for change, directions_XQ in zip(change_V, self.directions_XQ.split(self.sizes), strict=True)
         ]
         return FoldedEmbedding(self, torch.cat(parts))

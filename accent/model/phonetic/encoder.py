@@ -14,7 +14,7 @@ Shapes: B batch rows, T frames, D columns, R rows of sums, E embedding, A accent
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,9 @@ from accent.model.phonetic.inventory import Inventory
 from accent.model.phonetic.recogniser import PhoneRecogniser
 from accent.model.phonetic.statistics import PhoneStatistics, join, sum_frames
 from accent.model.phonetic.views import FrameColumns, chosen_views
+
+if TYPE_CHECKING:
+    from accent.model.phonetic.frozen import FrozenRecogniser
 
 
 class PhoneticEncoder(nn.Module):
@@ -87,13 +90,18 @@ class PhoneticEncoder(nn.Module):
         valid_BT: Tensor,
         voices: VoiceStatistics | None = None,
         half_B: Tensor | None = None,
+        recogniser: "PhoneRecogniser | FrozenRecogniser | None" = None,
     ) -> PhoneStatistics:
-        """Return the sums of each row; arguments as for `forward`.  They carry no gradient."""
+        """Return the sums of each row; arguments as for `forward`, and another form of the recogniser.
+
+        They carry no gradient.
+        """
+        recogniser = self.recogniser if recogniser is None else recogniser
         with torch.autocast(frames_BTD.device.type, enabled=False):
             values_BTD, defined_BTD = self.normalisation(frames_BTD, valid_BT, voices)
-            posterior_BTS = self.recogniser.posteriors(values_BTD, valid_BT, half_B)
-            occupancy_BTS, entered_BTU = self.recogniser.smooth(posterior_BTS, valid_BT)
-            columns_BTD = self.columns(values_BTD, defined_BTD, self.recogniser.by_phone(posterior_BTS))
+            posterior_BTS = recogniser.posteriors(values_BTD, valid_BT, half_B)
+            occupancy_BTS, entered_BTU = recogniser.smooth(posterior_BTS, valid_BT)
+            columns_BTD = self.columns(values_BTD, defined_BTD, recogniser.by_phone(posterior_BTS))
             rows = zip(occupancy_BTS, columns_BTD.to(occupancy_BTS.dtype), entered_BTU, strict=True)
             return join([sum_frames(*row) for row in rows])
 

@@ -32,10 +32,10 @@ class PhoneLogits(NamedTuple):
     third_BT3: Tensor
 
     def states(self) -> Tensor:
-        """Return the log-probability of each state, `[B, T, 3 U]`: that of its unit plus that of its third."""
-        unit_BTU1 = F.log_softmax(self.unit_BTU, dim=-1).unsqueeze(-1)
-        third_BT13 = F.log_softmax(self.third_BT3, dim=-1).unsqueeze(-2)
-        return (unit_BTU1 + third_BT13).flatten(-2)
+        """Return the probability of each state, `[B, T, 3 U]`: that of its unit times that of its third."""
+        unit_BTU1 = F.softmax(self.unit_BTU, dim=-1).unsqueeze(-1)
+        third_BT13 = F.softmax(self.third_BT3, dim=-1).unsqueeze(-2)
+        return (unit_BTU1 * third_BT13).flatten(-2)
 
 
 class NeighbourBlock(nn.Module):
@@ -48,9 +48,9 @@ class NeighbourBlock(nn.Module):
         self.mix = nn.Linear(3 * channels, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BPC: Tensor, real_BP1: Tensor) -> Tensor:
+    def forward(self, x_BPC: Tensor, padding_BP1: Tensor) -> Tensor:
         """Refine positions; those that are padding count as zero."""
-        own_BPC = self.norm(x_BPC).masked_fill(~real_BP1, 0.0)
+        own_BPC = self.norm(x_BPC).masked_fill(padding_BP1, 0.0)
         return x_BPC + self.dropout(F.gelu(self.mix(with_neighbours(own_BPC, self.distance))))
 
 
@@ -108,6 +108,11 @@ class PhoneHead(nn.Module):
         self.units = units
         self.last = nn.Linear(channels, JOINED_FRAMES * (units + STATES_PER_UNIT))
 
+    @property
+    def neighbour_blocks(self) -> list[NeighbourBlock]:
+        """The blocks, in order."""
+        return [block for block in self.blocks if isinstance(block, NeighbourBlock)]
+
     def forward(self, values_BTD: Tensor, valid_BT: Tensor) -> PhoneLogits:
         """Judge every frame.
 
@@ -123,17 +128,17 @@ class PhoneHead(nn.Module):
         if frames % JOINED_FRAMES:
             values_BTD, valid_BT = F.pad(values_BTD, (0, 0, 0, 1)), F.pad(valid_BT, (0, 1))
         x_BPC = values_BTD.unflatten(1, (-1, JOINED_FRAMES)).flatten(2)
-        real_BP1 = valid_BT.unflatten(1, (-1, JOINED_FRAMES)).any(dim=2).unsqueeze(-1)
+        padding_BP1 = ~valid_BT.unflatten(1, (-1, JOINED_FRAMES)).any(dim=2).unsqueeze(-1)
         x_BPC = F.gelu(self.first(with_neighbours(x_BPC, 1)))
         for block in self.blocks:
-            x_BPC = block(x_BPC, real_BP1)
+            x_BPC = block(x_BPC, padding_BP1)
         logits = self.last(self.dropout(self.norm(x_BPC))).unflatten(2, (JOINED_FRAMES, -1)).flatten(1, 2)
         unit_BTU, third_BT3 = full_precision(logits[:, :frames]).split([self.units, STATES_PER_UNIT], dim=-1)
         return PhoneLogits(unit_BTU, third_BT3)
 
 
 def with_neighbours(x_BPC: Tensor, distance: int) -> Tensor:
-    """Return each position with those `distance` before and after it, `[B, P, 3 C]`; zero beyond the ends."""
+    """Return each position with those `distance` before and after it, `[..., P, 3 C]`; zero beyond the ends."""
     padded = F.pad(x_BPC, (0, 0, distance, distance))
-    positions = x_BPC.shape[1]
-    return torch.cat([padded[:, :positions], x_BPC, padded[:, 2 * distance :]], dim=2)
+    positions = x_BPC.shape[-2]
+    return torch.cat([padded[..., :positions, :], x_BPC, padded[..., 2 * distance :, :]], dim=-1)

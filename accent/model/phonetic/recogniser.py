@@ -77,9 +77,12 @@ class PhoneRecogniser(nn.Module):
             values_BTD: all normalised columns of the schema, 0 where undefined.
             valid_BT: true for real frames.
         """
-        read_BTD = values_BTD.index_select(-1, self.columns_D).clamp(-LIMIT, LIMIT)
-        logits: PhoneLogits = self.heads[half](read_BTD, valid_BT)
+        logits: PhoneLogits = self.heads[half](self.read_columns(values_BTD), valid_BT)
         return logits
+
+    def read_columns(self, values_BTD: Tensor) -> Tensor:
+        """Return what the heads read of normalised columns."""
+        return values_BTD.index_select(-1, self.columns_D).clamp(-LIMIT, LIMIT)
 
     @torch.no_grad()
     def posteriors(self, values_BTD: Tensor, valid_BT: Tensor, half_B: Tensor | None = None) -> Tensor:
@@ -90,9 +93,9 @@ class PhoneRecogniser(nn.Module):
             valid_BT: as for `logits`.
             half_B: half that each row's speaker trained, which does not read it; `BOTH` where none; None: all `BOTH`.
         """
-        by_head = [self.logits(half, values_BTD, valid_BT).states().exp() for half in range(HALVES)]
+        by_head = [self.logits(half, values_BTD, valid_BT).states() for half in range(HALVES)]
         if half_B is None:
-            return (by_head[0] + by_head[1]) / 2
+            return by_head[0].add_(by_head[1]).div_(2)
         # A speaker of half 0 is read only by head 1.
         share_B11 = torch.where(half_B == BOTH, 0.5, (half_B == 1).to(torch.float32))[:, None, None]
         return by_head[0] * share_B11 + by_head[1] * (1 - share_B11)
@@ -102,19 +105,24 @@ class PhoneRecogniser(nn.Module):
         shape = (*posterior_BTS.shape[:-1], len(PHONES))
         return posterior_BTS.new_zeros(shape).index_add_(-1, self.phone_S, posterior_BTS)
 
+    def decoder(self) -> Decoder:
+        """Return the chain ready for use, as it is now; what decodes many utterances makes it once."""
+        return Decoder(UnitChain(*(getattr(self, name).cpu().numpy() for name in UnitChain._fields)))
+
     @torch.no_grad()
-    def smooth(self, posterior_BTS: Tensor, valid_BT: Tensor) -> tuple[Tensor, Tensor]:
+    def smooth(self, posterior_BTS: Tensor, valid_BT: Tensor, decoder: Decoder | None = None) -> tuple[Tensor, Tensor]:
         """Return what is probable given each whole utterance.
 
         Args:
             posterior_BTS: of each frame by itself.
             valid_BT: true for real frames, which come before the padding.
+            decoder: of `decoder`; None makes one.
 
         Returns:
             occupancy_BTS: probability of each state, 0 in padding.
             entered_BTU: expected number of entries into each unit at each frame, 0 in padding.
         """
-        decoder = Decoder(UnitChain(*(getattr(self, name).cpu().numpy() for name in UnitChain._fields)))
+        decoder = self.decoder() if decoder is None else decoder
         frames_B = valid_BT.sum(1).tolist()
         posteriors = posterior_BTS.float().cpu().numpy()
         occupancy = np.zeros(posteriors.shape, np.float32)

@@ -113,13 +113,16 @@ class FrameColumns(nn.Module):
         Returns:
             `[B, T, count]`, float32 or better.
         """
-        parts = []
-        for name, where in self._sources.items():
-            parts.append(values_BTD[..., where])
-            if name in SLOPE_FAMILIES:
-                parts.append(slopes(values_BTD[..., where], defined_BTD[..., where]))
-        parts.append((phone_posterior_BTP + POSTERIOR_FLOOR).log())
-        return torch.cat(parts, dim=-1)
+        parts = {name: values_BTD[..., where] for name, where in self._sources.items()}
+        moving = [name for name in self._sources if name in SLOPE_FAMILIES]
+        if moving:
+            # All families at once: for so few columns a call costs more than its arithmetic.
+            defined = torch.cat([defined_BTD[..., self._sources[name]] for name in moving], dim=-1)
+            slope = slopes(torch.cat([parts[name] for name in moving], dim=-1), defined)
+            widths = [parts[name].shape[-1] for name in moving]
+            parts |= zip((f"{name}_slopes" for name in moving), slope.split(widths, dim=-1), strict=True)
+        parts["confusion"] = (phone_posterior_BTP + POSTERIOR_FLOOR).log()
+        return torch.cat([parts[group] for group in self.groups], dim=-1)
 
     def defined(self, defined_BTD: Tensor) -> Tensor:
         """Return which of the columns that are no slopes and no posteriors are defined, as numbers, in their order."""

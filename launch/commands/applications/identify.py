@@ -3,6 +3,7 @@
 import typer
 
 from launch.commands.applications.sound_options import AsJson, Device, Inputs, Model, SpeakerFrom, Workers
+from launch.start_up import without_collection
 
 
 def identify(
@@ -20,6 +21,7 @@ def identify(
 
     Example: accent identify runs/l2arctic recordings/ --speaker-from folder --json
     """
-    from launch.applications.identify import identify_inputs
+    with without_collection():
+        from launch.applications.identify import identify_inputs
 
     raise typer.Exit(identify_inputs(run, inputs, speaker_from, as_json, workers, device))

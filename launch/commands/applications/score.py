@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from launch.commands.applications.sound_options import AsJson, Device, Inputs, Model
+from launch.start_up import without_collection
 
 
 def score(
@@ -51,7 +52,8 @@ def score(
 
     Example: accent score runs/saa corpus/SPEAKER/wav --target English -o phones.csv --textgrid-out scored
     """
-    from launch.applications.pronunciation.score import ScoreOptions, score_inputs
+    with without_collection():
+        from launch.applications.pronunciation.score import ScoreOptions, score_inputs
 
     options = ScoreOptions(textgrid, text, target, output, per, textgrid_out, as_json)
     raise typer.Exit(score_inputs(run, inputs, options, device))

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from launch.commands.applications.sound_options import Device, Model
+from launch.start_up import without_collection
 
 
 def serve(
@@ -22,6 +23,7 @@ def serve(
 
     Example: accent serve runs/l2arctic
     """
-    from launch.serving.server import serve as serve_model
+    with without_collection():
+        from launch.serving.server import serve as serve_model
 
     serve_model(run, host, port, device)

@@ -6,6 +6,7 @@ import typer
 
 from accent.errors import AccentError
 from launch.commands.applications.sound_options import AsJson, Device, Model
+from launch.start_up import without_collection
 
 
 def stream(
@@ -34,7 +35,8 @@ def stream(
 
     Example: arecord -t raw -f S16_LE -r 16000 | accent stream runs/l2arctic - --json
     """
-    from launch.applications.listen import listen
+    with without_collection():
+        from launch.applications.listen import listen
 
     if (source is None) != microphone:
         raise AccentError("give one source: a file, - for stdin, or --microphone")

@@ -8,6 +8,7 @@ import typer
 
 from accent.errors import AccentError
 from launch.commands.applications.sound_options import AsJson, Device, Model, Workers
+from launch.start_up import without_collection
 
 
 def verify(
@@ -36,7 +37,8 @@ def verify(
 
     Example: accent verify runs/l2arctic speaker_a/ speaker_b/utterance.wav
     """
-    from launch.applications.identify import read_pairs, verify_inputs
+    with without_collection():
+        from launch.applications.identify import read_pairs, verify_inputs
 
     if (trials is None) == (not pair) or (pair and len(pair) != 2):
         raise AccentError("give two inputs, FIRST and SECOND, or a list: --trials FILE")

@@ -177,4 +177,4 @@ def test_the_embedder_makes_one_vector_of_all_recordings_sums(encoder, recording
     rows = join([sums(encoder, frames_TD, voices=voices) for frames_TD in stored])
     with torch.no_grad():
         expected_1E = encoder.embed(rows.grouped(torch.ones(1, 3))).embedding_BE
-    np.testing.assert_allclose(embedder.predict_speaker(several).embedding_E, expected_1E[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(embedder.predict_speaker(several).embedding_E, expected_1E[0].numpy(), atol=1e-5)
