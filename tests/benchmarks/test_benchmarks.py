@@ -129,4 +129,4 @@ def test_the_parts_of_a_step_make_up_the_step(tmp_path, monkeypatch):
     assert set(cost.parts) == {"data_wait", "forward", "loss", "backward", "optimizer"}
     assert 0.8 * cost.step < sum(cost.parts.values()) <= cost.step
     assert cost.flops == count_flops("tiny", 12, 300)
-    assert (cost.attention, cost.launches, cost.gradients, cost.left_out) == ("math", None, None, 0)
+    assert (cost.attention, cost.launches, cost.gradients, cost.left_out) == ("matrices", None, None, 0)

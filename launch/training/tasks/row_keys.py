@@ -6,7 +6,6 @@ draws alike, and so does a run that was stopped and resumed.  Cost: a few small 
 Shapes: B rows of this process.
 """
 
-import torch
 from torch import Tensor
 
 from accent.augmentation.keyed_uniform import row_keys

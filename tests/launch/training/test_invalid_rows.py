@@ -1,7 +1,6 @@
 """A row that only fills a batch changes no gradient, whatever it holds: in every task, and through perturbation."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -37,7 +36,9 @@ def loader(tmp_path_factory: pytest.TempPathFactory) -> TrainingLoader:
 
 def frames_of(mode: str) -> Callable[[TrainingLoader], Task]:
     def make(loader: TrainingLoader) -> Task:
-        encoder = build_encoder(ModelConfig(**{**vars(FRAMES), "normalisation": mode, "accents": tuple(loader.accents)}))
+        encoder = build_encoder(
+            ModelConfig(**{**vars(FRAMES), "normalisation": mode, "accents": tuple(loader.accents)})
+        )
         set_normalisation(encoder, loader)
         return accent_task(encoder, loader, TRAINING, start_runtime("cpu", "no"))
 
@@ -62,9 +63,7 @@ def phonetic_encoder(loader: TrainingLoader) -> PhoneticEncoder:
 
 
 def phones(loader: TrainingLoader) -> Task:
-    return phone_task(
-        phonetic_encoder(loader), loader, read_alignments(loader), TRAINING, start_runtime("cpu", "no")
-    )
+    return phone_task(phonetic_encoder(loader), loader, read_alignments(loader), TRAINING, start_runtime("cpu", "no"))
 
 
 def map_of_phones(loader: TrainingLoader) -> Task:
