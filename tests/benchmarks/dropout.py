@@ -4,8 +4,9 @@
 
 First the layer alone, on the activations that a preset has for so many rows of 300 frames: a residual block's, the
 feed-forward network's, attention's probabilities (positions x positions for each head).  Both layers take turns, and
-the fastest of some rounds counts: the noise of a shared machine only ever adds.  Memory is what autograd keeps between
-forward and backward, counted tensor by tensor.
+the fastest of some rounds counts.  On a CPU the time is that of the process, all its threads together, so that a
+machine shared with others changes little.  Memory is what autograd keeps between forward and backward, counted tensor
+by tensor.
 
 Then a training step of the real code (`tests.benchmarks.step`) three times: without dropout, with ours, and with
 `nn.Dropout` put in place of every one of our layers, attention's too.  So the last two differ by the layer alone; what
@@ -15,6 +16,7 @@ attention costs without a fused kernel is in both.  The share of a step is (with
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -98,7 +100,8 @@ def layer_table(preset: str, of: dict[str, tuple[int, ...]], runtime: Runtime) -
         fastest = [float("inf")] * 2
         for _ in range(ROUNDS):
             for which, layer in enumerate((plain, with_keys)):
-                fastest[which] = min(fastest[which], _seconds(layer, x, gradient, device))
+                work = partial(_pass, layer, x, gradient)
+                fastest[which] = min(fastest[which], _seconds(work, device))
         kept = [_kept_bytes(layer, x) / x.numel() for layer in (plain, with_keys)]
         ratio = fastest[1] / fastest[0]
         times = [f"{1e3 * one:.2f}" for one in fastest]
@@ -106,12 +109,17 @@ def layer_table(preset: str, of: dict[str, tuple[int, ...]], runtime: Runtime) -
     return table
 
 
-def _seconds(layer: Callable[[Tensor], Tensor], x: Tensor, gradient: Tensor, device: torch.device) -> float:
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
     synchronize(device)
-    began = time.perf_counter()
+    began = clock()
+    work()
+    synchronize(device)
+    return clock() - began
+
+
+def _pass(layer: Callable[[Tensor], Tensor], x: Tensor, gradient: Tensor) -> None:
     torch.autograd.grad(layer(x), x, gradient)
-    synchronize(device)
-    return time.perf_counter() - began
 
 
 def _kept_bytes(layer: Callable[[Tensor], Tensor], x: Tensor) -> int:
@@ -139,7 +147,8 @@ def step_table(preset: str, steps: int, rows: int, folder: Path, runtime: Runtim
     fastest = dict.fromkeys(steppers, float("inf"))
     for _ in range(3):
         for name, stepper in steppers.items():
-            fastest[name] = min(fastest[name], stepper.round(steps)[0])
+            work = partial(stepper.round, steps)
+            fastest[name] = min(fastest[name], _seconds(work, runtime.device) / steps)
     table = Table(title=f"{preset}: a training step")
     for heading in ("dropout", "ms", "share of the step"):
         table.add_column(heading, justify="left" if heading == "dropout" else "right")
