@@ -11,8 +11,8 @@ backward and a resumed run all meet the same masks.
 Where no keys are given, each call draws some from torch's generator, as `nn.Dropout` does.
 
 The words are 32 bits wide and wrap around.  A place is mixed well, but only once for all rows; a row's key then takes
-part in one more round, whose high bits decide.  Cost: on a CPU less than `nn.Dropout`, in memory the same, one byte a
-value (`python -m tests.benchmarks.dropout`).
+part in one more round, whose high bits decide.  Cost: on a CPU up to twice the time of `nn.Dropout`; one byte a value
+between forward and backward, where that keeps four (`python -m tests.benchmarks.dropout`).
 
 Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011, for keys and counters; Srivastava et al.,
 "Dropout", JMLR 2014.
