@@ -43,17 +43,3 @@ def permutation(size: int, *key: int) -> np.ndarray:
     words = (random_words(size, *key) >> bits << bits) | np.arange(size, dtype=np.uint64)
     words.sort()
     return (words & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
-
-
-def step_seed(seed: int, batch: int, rank: int) -> int:
-    """Return the seed of one process's own generator at one batch.
-
-    Args:
-        seed: seed of the run.
-        batch: number of the batch, which is the step unless gradients of several batches are accumulated.
-        rank: the process.
-
-    Returns:
-        An integer in 0 ... 2^63 - 1.
-    """
-    return int(np.random.SeedSequence([seed, batch, rank]).generate_state(1, np.uint64)[0] >> 1)

@@ -172,6 +172,11 @@ class TrainingConfig:
     the price of a second forward pass; null encodes all at once."""
     compile: bool = field(default=False, metadata=RESUMABLE)
     """Encode through torch.compile: a minute at the start, fewer kernels afterwards."""
+    deterministic: bool = field(default=False, metadata=RESUMABLE)
+    """Use only algorithms of torch that give the same bits each time; matters on a GPU, where it needs the variable
+    CUBLAS_WORKSPACE_CONFIG=:4096:8 and may be slower."""
+    tf32: bool = field(default=False, metadata=RESUMABLE)
+    """Let a GPU round the factors of float32 products and convolutions to TF32: faster, with ten bits instead of 23."""
     not_finite: Literal["stop", "skip"] = field(default="stop", metadata=RESUMABLE)
     """What happens when a loss or gradient is not finite on any process: `stop` ends the run, `skip` leaves the step
     out on all of them and counts it.  fp16 always leaves out a step that overflows."""

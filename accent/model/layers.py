@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from accent.model.keyed_dropout import KeyedDropout
+
 
 def zero_padding(x_BTC: Tensor, valid_BT: Tensor) -> Tensor:
     """Return the frames with zeros wherever they are not valid.
@@ -75,7 +77,7 @@ class ResidualBlock(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.convolution = FrameConvolution(channels, channels, kernel, dilation)
         self.mix = nn.Linear(channels, channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = KeyedDropout(dropout)
 
     def forward(self, x_BTC: Tensor, valid_BT: Tensor) -> Tensor:
         """Refine frames.

@@ -2,7 +2,8 @@
 
 Rotary positions act on differences of time only, so a model trained on three-second crops meets nothing new in the
 positions of a longer utterance but their distance.  Cost a layer: 12 H^2 multiplications a position, and H x U for
-attention (memory is linear in U with a fused attention kernel).
+attention.  Memory is linear in U with a fused attention kernel; training with dropout writes the U x U probabilities
+of each head out, because no fused kernel drops by keys of the rows.
 
 Shapes: B batch rows, U positions, H hidden channels, N heads, R channels of a head.
 """
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from accent.model.keyed_dropout import KeyedDropout
 from accent.model.layers import zero_padding
 
 
@@ -54,15 +56,16 @@ class TransformerLayer(nn.Module):
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
         self.attention_norm = nn.LayerNorm(hidden)
         self.queries_keys_values = nn.Linear(hidden, 3 * hidden)
+        self.attention_dropout = KeyedDropout(dropout)
         self.attention_output = nn.Linear(hidden, hidden)
+        self.attended_dropout = KeyedDropout(dropout)
         self.feed_forward_norm = nn.LayerNorm(hidden)
         self.feed_forward = nn.Sequential(
-            nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(4 * hidden, hidden)
+            nn.Linear(hidden, 4 * hidden), nn.GELU(), KeyedDropout(dropout), nn.Linear(4 * hidden, hidden)
         )
-        self.residual_dropout = nn.Dropout(dropout)
+        self.feed_forward_dropout = KeyedDropout(dropout)
 
     def forward(self, x_BUH: Tensor, attend_BU: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
         """Refine positions.
@@ -80,16 +83,18 @@ class TransformerLayer(nn.Module):
         joint = self.queries_keys_values(self.attention_norm(x_BUH)).view(batch, positions, 3, self.heads, -1)
         query_BNUR, key_BNUR, value_BNUR = joint.permute(2, 0, 3, 1, 4).unbind(0)
         cosine, sine = cosine.to(query_BNUR.dtype), sine.to(query_BNUR.dtype)
-        attended_BNUR = F.scaled_dot_product_attention(
-            rotate(query_BNUR, cosine, sine),
-            rotate(key_BNUR, cosine, sine),
-            value_BNUR,
-            attn_mask=attend_BU[:, None, None, :],
-            dropout_p=self.dropout if self.training else 0.0,
-        )
+        query_BNUR, key_BNUR = rotate(query_BNUR, cosine, sine), rotate(key_BNUR, cosine, sine)
+        attended_BNUR = self._attend(query_BNUR, key_BNUR, value_BNUR, attend_BU[:, None, None, :])
         attended_BUH = attended_BNUR.transpose(1, 2).reshape(batch, positions, hidden)
-        x_BUH = x_BUH + self.residual_dropout(self.attention_output(attended_BUH))
-        return x_BUH + self.residual_dropout(self.feed_forward(self.feed_forward_norm(x_BUH)))
+        x_BUH = x_BUH + self.attended_dropout(self.attention_output(attended_BUH))
+        return x_BUH + self.feed_forward_dropout(self.feed_forward(self.feed_forward_norm(x_BUH)))
+
+    def _attend(self, query_BNUR: Tensor, key_BNUR: Tensor, value_BNUR: Tensor, attend_B11U: Tensor) -> Tensor:
+        if not self.attention_dropout.is_on:
+            return F.scaled_dot_product_attention(query_BNUR, key_BNUR, value_BNUR, attn_mask=attend_B11U)
+        scores_BNUU = (query_BNUR * query_BNUR.shape[-1] ** -0.5) @ key_BNUR.transpose(-2, -1)
+        share_BNUU = scores_BNUU.masked_fill(~attend_B11U, -torch.inf).softmax(dim=-1)
+        return self.attention_dropout(share_BNUU) @ value_BNUR
 
 
 class Transformer(nn.Module):

@@ -19,6 +19,7 @@ import torch
 
 from accent.files import write_text
 from launch.runtime.agreement import Runtime
+from launch.runtime.arithmetic import is_deterministic, rounds_to_tf32
 
 NAME = "environment.json"
 PACKAGES = (
@@ -72,6 +73,8 @@ def environment(runtime: Runtime) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(runtime.device) if on_gpu else None,
         "cuda": torch.version.cuda if on_gpu else None,
         "precision": runtime.precision_name,
+        "deterministic": is_deterministic(),
+        "tf32": rounds_to_tf32(),
         "processes": runtime.world_size,
         "backend": runtime.backend,
         "zero_stage": runtime.zero_stage,

@@ -21,6 +21,7 @@ from accelerate.utils import (
 from accent.errors import AccentError
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
+from launch.runtime.arithmetic import is_deterministic, rounds_to_tf32
 from launch.runtime.deepspeed_plugin import launched_stage, without_compiled_operator, zero_plugin
 from launch.runtime.missing_ranks import sign_in
 from launch.runtime.precision import Precision
@@ -186,6 +187,8 @@ def describe(runtime: Runtime, training: TrainingConfig, rows: int, parameters: 
             f"backend {runtime.backend}",
             f"device {device.type} ({name})",
             f"precision {runtime.precision_name}",
+            f"TF32 {'on' if rounds_to_tf32() else 'off'}",
+            f"deterministic algorithms {'on' if is_deterministic() else 'off'}",
             f"ZeRO {f'stage {runtime.zero_stage}' if runtime.zero_stage else 'off'}",
             batch,
             f"{parameters / 1e6:.2f} M parameters",

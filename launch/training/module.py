@@ -17,9 +17,11 @@ from torch.utils.checkpoint import checkpoint
 from accent.losses.chunks import RowOutputs, join_rows, row_outputs
 from accent.losses.objective import AccentObjective
 from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.keyed_dropout import keyed_rows
 from accent.model.normalisation import VoiceStatistics
 from launch.runtime.precision import Precision, autocast
 from launch.training.step_timer import StepTimer
+from launch.training.tasks.row_keys import RowKeys
 from shards.loading.batch import Batch
 
 
@@ -46,6 +48,7 @@ class TrainingModule(nn.Module):
         compiled: encode through torch.compile: the first pass takes a minute, later ones launch fewer kernels.
         precision: arithmetic of the encoder; the objective computes in float32 or better.
         clock: told of the parts `forward` and `loss`.
+        keys: of the rows, for dropout.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class TrainingModule(nn.Module):
         compiled: bool = False,
         precision: Precision = "no",
         clock: StepTimer | None = None,
+        keys: RowKeys | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -64,6 +68,7 @@ class TrainingModule(nn.Module):
         self.chunk_rows = chunk_rows
         self.precision = precision
         self.clock = StepTimer() if clock is None else clock
+        self._keys = RowKeys() if keys is None else keys
         # No buffer: it is no part of the module's state, and DDP would broadcast it at every step.
         self._voices = voices
         # The function, not the module: that would be a second name for every weight, and validation, whose shapes
@@ -80,15 +85,17 @@ class TrainingModule(nn.Module):
         return TrainingOutput(loss, losses, fusion_weights_F)
 
     def _rows(self, batch: Batch) -> tuple[RowOutputs, Tensor]:
-        count = len(batch.sample_B)
+        count, keys_B = len(batch.sample_B), self._keys.of(batch)
         if self.chunk_rows is None or self.chunk_rows >= count:
-            return self._chunk(batch)
-        chunks = zip(*(tensor.split(self.chunk_rows) for tensor in batch), strict=True)
-        parts = [checkpoint(self._chunk, Batch(*chunk), use_reentrant=False) for chunk in chunks]
+            return self._chunk(keys_B, batch)
+        chunks = zip(*(tensor.split(self.chunk_rows) for tensor in (keys_B, *batch)), strict=True)
+        parts = [checkpoint(self._chunk, keys, Batch(*chunk), use_reentrant=False) for keys, *chunk in chunks]
         return join_rows([rows for rows, _ in parts]), parts[0][1]
 
-    def _chunk(self, batch: Batch) -> tuple[RowOutputs, Tensor]:
+    def _chunk(self, keys_B: Tensor, batch: Batch) -> tuple[RowOutputs, Tensor]:
         voices = None if self._voices is None else self._voices.rows(batch.speaker_B)
         encode = self.encoder if self._compiled is None else self._compiled
-        output = encode(batch.frames_BTD, batch.valid_BT, voices)
+        # In here, so that the second pass over a chunk meets the masks of the first.
+        with keyed_rows(self.encoder, keys_B):
+            output = encode(batch.frames_BTD, batch.valid_BT, voices)
         return row_outputs(output, batch.row_valid_B), output.fusion_weights_F.detach()

@@ -24,6 +24,7 @@ from accent.model.phonetic.encoder import PhoneticEncoder
 from launch.extraction.speaker_statistics import set_normalisation
 from launch.run_config import PHONES_FOLDER, RunConfig, TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
+from launch.runtime.arithmetic import arithmetic
 from launch.runtime.environment import record_start
 from launch.runtime.signals import Interrupted, mark_preempted
 from launch.runtime.start import describe, start_runtime
@@ -109,6 +110,7 @@ def train_accent_encoder(
     folder = None if run is None else Path(run)
     with ExitStack() as held:
         with raise_on_all_ranks(runtime):
+            held.enter_context(arithmetic(training, runtime.device))
             _check_share(train_loader, runtime)
             if training.compile and runtime.zero_stage == 3:
                 raise AccentError(
@@ -226,6 +228,7 @@ def train_run(config: RunConfig, runtime: Runtime | None = None) -> TrainingResu
     rank, world_size = runtime.rank, runtime.world_size
     with ExitStack() as held:
         with raise_on_all_ranks(runtime):
+            held.enter_context(arithmetic(config, runtime.device))
             shards = open_shards(config.shards)
             split = make_split(shards.shard_set, config.split)
             train_loader = shards.training_loader(split, config.batch, config.seed, rank, world_size)

@@ -23,7 +23,6 @@ from safetensors import SafetensorError
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.inference.model_file import save_model
-from accent.keyed_random import step_seed
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
@@ -170,9 +169,6 @@ class Trainer:
             if fetched.batch is None:
                 raise RuntimeError(f"the training loader ended before step {step}")
             batch = fetched.batch.to(runtime.device, non_blocking=True)
-            torch.manual_seed(
-                step_seed(training.seed, step * training.gradient_accumulation_steps + part, runtime.rank)
-            )
             batch = self.task.prepare(batch, self._position(part))
             output = self.engine.accumulate(batch, last=part == training.gradient_accumulation_steps - 1)
             monitor.batch(output.losses)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from accent.keyed_random import permutation, random_words, step_seed
+from accent.keyed_random import permutation, random_words
 
 
 def test_the_words_are_philox_seeded_by_the_key_in_halves():
@@ -27,9 +27,3 @@ def test_all_permutations_come_equally_often():
     assert len(counts) == 6
     # Six cells of 1,000: chi-squared with 5 degrees of freedom is below 25 but once in 7,000 times.
     assert ((counts - 1000) ** 2 / 1000).sum() < 25
-
-
-def test_the_seed_of_a_step_differs_by_seed_step_and_rank():
-    seeds = {step_seed(seed, step, rank) for seed in range(3) for step in range(50) for rank in range(4)}
-    assert len(seeds) == 600
-    assert all(0 <= seed < 2**63 for seed in seeds)

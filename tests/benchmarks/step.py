@@ -21,7 +21,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from accent.features.config import FeatureConfig
 from accent.features.schema import N_COLUMNS
-from accent.keyed_random import step_seed
 from accent.losses.chunks import row_outputs
 from accent.losses.gather import all_reduce_sum
 from accent.losses.objective import gather_rows
@@ -31,6 +30,7 @@ from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision
 from launch.training.tasks.accent_task import accent_task
+from launch.training.tasks.task import Position
 from launch.training.trainer import Trainer
 from shards.loading.loader import TrainingLoader
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize
@@ -168,7 +168,7 @@ class Stepper:
         """
         runtime, engine = self.loop.runtime, self.loop.engine
         batch = self._batch.to(runtime.device, non_blocking=True)
-        torch.manual_seed(step_seed(0, self._done, runtime.rank))
+        batch = self.loop.task.prepare(batch, Position(self._done, 0.0))
         output = engine.accumulate(batch, last=reduce)
         began = time.perf_counter()
         self._batch = next(self._batches)

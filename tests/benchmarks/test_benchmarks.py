@@ -6,13 +6,18 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from accent.features.schema import N_COLUMNS
 from accent.losses.contrastive import contrastive_loss
 from accent.losses.pairs import LabelledEmbeddings, PairRule
 from accent.losses.triplet import triplet_loss
+from accent.model.config import ModelConfig
+from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.keyed_dropout import KeyedDropout
 from launch.runtime.start import start_runtime
 from launch.training import step_timer
 from tests.benchmarks import step
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes
+from tests.benchmarks.dropout import set_dropout
 from tests.benchmarks.scaling import Collective, loss_flops
 from tests.benchmarks.step import Trial, attempt, attention_kernel, count_flops, kernel_launches
 from tests.benchmarks.train import make_loader
@@ -66,6 +71,20 @@ def test_the_losses_over_pairs_need_the_operations_of_the_formula(rows, keys, em
 
 def test_the_encoders_operations_grow_with_the_rows():
     assert count_flops("tiny", 6, 60) == 3 * count_flops("tiny", 2, 60)
+
+
+@pytest.mark.parametrize("kind", ["without", "keyed", "nn.Dropout"])
+def test_steps_with_and_without_dropout_differ_by_their_layers_alone(kind):
+    encoder = EnhancedAccentEncoder(ModelConfig.from_preset("tiny")).train()
+    inputs = torch.randn(2, 40, N_COLUMNS), torch.ones(2, 40, dtype=torch.bool)
+    expected = encoder.eval()(*inputs).embedding_BE
+    keyed = sum(isinstance(layer, KeyedDropout) for layer in encoder.modules())
+    set_dropout(encoder, kind)
+    torch.testing.assert_close(encoder.eval()(*inputs).embedding_BE, expected)
+    plain = sum(isinstance(layer, torch.nn.Dropout) for layer in encoder.modules())
+    assert plain == (keyed if kind == "nn.Dropout" else 0)
+    encoder.train()
+    assert torch.allclose(encoder(*inputs).embedding_BE, expected, atol=1e-5) == (kind == "without")
 
 
 def test_the_peak_of_memory_is_seen_and_forgotten():
@@ -129,4 +148,4 @@ def test_the_parts_of_a_step_make_up_the_step(tmp_path, monkeypatch):
     assert set(cost.parts) == {"data_wait", "forward", "loss", "backward", "optimizer"}
     assert 0.8 * cost.step < sum(cost.parts.values()) <= cost.step
     assert cost.flops == count_flops("tiny", 12, 300)
-    assert (cost.attention, cost.launches, cost.gradients, cost.left_out) == ("math", None, None, 0)
+    assert (cost.attention, cost.launches, cost.gradients, cost.left_out) == ("matrices", None, None, 0)

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from accent.model.keyed_dropout import KeyedDropout
 from accent.model.layers import FullPrecisionLinear, full_precision
 from accent.model.phonetic.inventory import Inventory
 from accent.model.phonetic.statistics import PhoneStatistics
@@ -110,7 +111,7 @@ class PhoneticEmbedding(nn.Module):
         self.first_share_V: Tensor
         self.register_buffer("first_share_V", start_V / start_V.sum())
         self.fusion_logits_V = nn.Parameter(self.first_share_V.log())
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = KeyedDropout(dropout)
         self.map = FullPrecisionLinear(directions, embedding_dim)
 
     @property

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from accent.augmentation.keyed_uniform import uniform
+from accent.model.keyed_dropout import KeyedDropout, KeyedLayer, normal
 from accent.model.layers import full_precision
 from accent.model.phonetic.inventory import STATES_PER_UNIT
 
@@ -46,7 +48,7 @@ class NeighbourBlock(nn.Module):
         self.distance = distance
         self.norm = nn.LayerNorm(channels)
         self.mix = nn.Linear(3 * channels, channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = KeyedDropout(dropout)
 
     def forward(self, x_BPC: Tensor, padding_BP1: Tensor) -> Tensor:
         """Refine positions; those that are padding count as zero."""
@@ -54,8 +56,8 @@ class NeighbourBlock(nn.Module):
         return x_BPC + self.dropout(F.gelu(self.mix(with_neighbours(own_BPC, self.distance))))
 
 
-class HiddenInput(nn.Module):
-    """Hide one stretch of time of every row and some of its columns, and add noise; in training only.
+class HiddenInput(KeyedLayer):
+    """Hide one stretch of time of every row and some of its columns, and add noise; in training only, by the row's key.
 
     Source: Park et al. 2019, "SpecAugment".
     """
@@ -72,13 +74,14 @@ class HiddenInput(nn.Module):
         if not self.training:
             return values_BTD
         rows, frames, columns = values_BTD.shape
-        device = values_BTD.device
-        values_BTD = values_BTD + self.NOISE * torch.randn_like(values_BTD)
-        start_B1 = torch.randint(frames, (rows, 1), device=device)
-        length_B1 = torch.randint(self.LONGEST, (rows, 1), device=device)
-        frame_T = torch.arange(frames, device=device)
+        keys_B = self.row_keys(rows, values_BTD.device)
+        noise_BTD = normal(keys_B, frames * columns).view(values_BTD.shape)
+        values_BTD = values_BTD + self.NOISE * noise_BTD.to(values_BTD.dtype)
+        start_B1 = (uniform(keys_B, "start", 1) * frames).long()
+        length_B1 = (uniform(keys_B, "length", 1) * self.LONGEST).long()
+        frame_T = torch.arange(frames, device=values_BTD.device)
         hidden_BT = (frame_T >= start_B1) & (frame_T < start_B1 + length_B1)
-        hidden_BD = torch.rand(rows, columns, device=device) < self.COLUMNS
+        hidden_BD = uniform(keys_B, "columns", columns) < self.COLUMNS
         return values_BTD.masked_fill(hidden_BT.unsqueeze(-1) | hidden_BD.unsqueeze(1), 0.0)
 
 
@@ -104,7 +107,7 @@ class PhoneHead(nn.Module):
         self.first = nn.Linear(3 * JOINED_FRAMES * columns, channels)
         self.blocks = nn.ModuleList(NeighbourBlock(channels, distance, dropout) for distance in DILATIONS)
         self.norm = nn.LayerNorm(channels)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = KeyedDropout(dropout)
         self.units = units
         self.last = nn.Linear(channels, JOINED_FRAMES * (units + STATES_PER_UNIT))
 

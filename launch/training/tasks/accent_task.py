@@ -25,6 +25,7 @@ from launch.training.prepare_batch import augmentation_note, perturb, with_progr
 from launch.training.step_timer import StepTimer
 from launch.training.tasks.phone_task import local_only
 from launch.training.tasks.phonetic_module import PhoneticTrainingModule
+from launch.training.tasks.row_keys import RowKeys
 from launch.training.tasks.task import Task, unchanged
 from launch.training.validation import SELECTION, Validation, validate
 from shards.loading.loader import EvaluationLoader, TrainingLoader
@@ -56,15 +57,16 @@ def accent_task(
     adversary = _adversary(encoder, train_loader, training) if training.losses.adversary else None
     objective = AccentObjective(training.losses, encoder.config.accent_scale, adversary)
     voices = voices_for(encoder, train_loader.shard_set, runtime.device)
+    keys = RowKeys(training.seed, runtime.rank)
 
     def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> Validation:
         return validate(encoder, loader, list(encoder.config.accents), processes, signal_number)
 
     if not isinstance(encoder, PhoneticEncoder):
         frame_module = TrainingModule(
-            encoder, objective, voices, training.chunk_rows, training.compile, runtime.precision, clock
+            encoder, objective, voices, training.chunk_rows, training.compile, runtime.precision, clock, keys
         )
-        prepare = with_progress(perturb(training, runtime, clock), objective)
+        prepare = keys.follow(with_progress(perturb(training, runtime, clock), objective))
         return Task(encoder, frame_module, measure, SELECTION, encoder.config.ordered_families, clock, prepare)
 
     if training.chunk_rows is not None or training.compile:
@@ -77,7 +79,7 @@ def accent_task(
     if not encoder.embedding.measured:
         _measure(encoder, train_loader, store, half_S)
     phonetic_module = PhoneticTrainingModule(
-        encoder, objective, voices, store, np.array(train_loader.shard_set.index["frames"]), half_S, clock
+        encoder, objective, voices, store, np.array(train_loader.shard_set.index["frames"]), half_S, clock, keys
     )
     return Task(
         encoder,
@@ -86,7 +88,7 @@ def accent_task(
         SELECTION,
         tuple(encoder.fusion_weights()),
         clock,
-        with_progress(unchanged, objective),
+        keys.follow(with_progress(unchanged, objective)),
         augmentation_note(training.augmentation),
     )
 

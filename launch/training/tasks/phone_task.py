@@ -20,6 +20,7 @@ from accent.errors import AccentError
 from accent.losses.pairs import RowLoss
 from accent.losses.phones.ctc import phone_ctc
 from accent.losses.phones.objective import PhoneObjective
+from accent.model.keyed_dropout import keyed_rows
 from accent.model.normalisation import Normalisation, VoiceStatistics
 from accent.model.phonetic.chain import measure_chain
 from accent.model.phonetic.encoder import PhoneticEncoder
@@ -33,6 +34,7 @@ from launch.runtime.precision import Precision, autocast
 from launch.training.module import TrainingOutput
 from launch.training.prepare_batch import perturb
 from launch.training.step_timer import StepTimer
+from launch.training.tasks.row_keys import RowKeys
 from launch.training.tasks.task import Task
 from launch.training.tasks.transcripts import Transcript, read_transcripts, whole_rows
 from launch.training.validation import Validation, agreed_batches
@@ -117,6 +119,7 @@ class PhoneTrainingModule(nn.Module):
         half_S: which half each speaker is of; each head sees only the rows of its own half.
         precision: arithmetic of the heads.
         clock: told of the parts `forward` and `loss`.
+        keys: of the rows, for dropout and what the heads do not see of their input.
         ctc: weight of the CTC loss.
         transcripts: of utterances without an alignment, by sample number; None leaves them out.
     """
@@ -129,12 +132,13 @@ class PhoneTrainingModule(nn.Module):
         half_S: Tensor,
         precision: Precision,
         clock: StepTimer,
+        keys: RowKeys,
         ctc: float = 0.0,
         transcripts: dict[int, Transcript] | None = None,
     ) -> None:
         super().__init__()
         self.recogniser, self.objective = recogniser, PhoneObjective(ctc)
-        self._transcripts = transcripts
+        self._transcripts, self._keys = transcripts, keys
         self.precision, self.clock = precision, clock
         # In a tuple, so that they are no part of the module: nothing of them is trained or saved here.
         self._still = (normalisation, voices, half_S)
@@ -149,13 +153,15 @@ class PhoneTrainingModule(nn.Module):
             state_BT = crop_states(self.recogniser.inventory, batch)
             half_B = torch.where(batch.row_valid_B, half_S[batch.speaker_B], BOTH)
             labels_of = None if self._transcripts is None else whole_rows(self._transcripts, batch)
+            keys_B = self._keys.of(batch)
             by_head, ctc_by_head = [], []
             with autocast(self.precision, batch.frames_BTD.device):
                 for half in range(HALVES):
                     own = (half_B == half).nonzero().squeeze(1)
                     # A head without a row still runs, on one without labels: all weights get their gradient.
                     rows = own if len(own) else own.new_zeros(1)
-                    logits = self.recogniser.logits(half, values_BTD[rows], batch.valid_BT[rows])
+                    with keyed_rows(self.recogniser, keys_B[rows]):
+                        logits = self.recogniser.logits(half, values_BTD[rows], batch.valid_BT[rows])
                     by_head.append((logits, state_BT[rows] if len(own) else torch.full_like(state_BT[rows], -1)))
                     if labels_of is not None:
                         ctc_by_head.append(self._ctc(logits, own.tolist(), labels_of, batch.valid_BT.sum(1)))
@@ -196,7 +202,7 @@ def phone_task(
     shard_set = train_loader.shard_set
     half_S = deal_halves(shard_set, train_loader.speakers).to(runtime.device)
     voices = voices_for(encoder, shard_set, runtime.device)
-    weight = training.losses.ctc
+    weight, keys = training.losses.ctc, RowKeys(training.seed, runtime.rank)
     transcripts = read_transcripts(train_loader, encoder.recogniser.inventory) if weight else None
     module = PhoneTrainingModule(
         encoder.recogniser,
@@ -205,6 +211,7 @@ def phone_task(
         half_S,
         runtime.precision,
         clock,
+        keys,
         weight,
         None if transcripts is None else transcripts.by_sample,
     )
@@ -213,7 +220,8 @@ def phone_task(
         return Validation(validate_phones(encoder, loader, processes, signal_number))
 
     notes = [] if transcripts is None else [transcripts.note]
-    return Task(encoder, module, measure, SELECTION, (), clock, perturb(training, runtime, clock), notes)
+    prepare = keys.follow(perturb(training, runtime, clock))
+    return Task(encoder, module, measure, SELECTION, (), clock, prepare, notes)
 
 
 def crop_states(inventory: Inventory, batch: Batch) -> Tensor:

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 
 from accent.losses.chunks import row_outputs
 from accent.losses.objective import AccentObjective
+from accent.model.keyed_dropout import keyed_rows
 from accent.model.normalisation import VoiceStatistics
 from accent.model.phonetic.encoder import PhoneticEncoder
 from accent.model.phonetic.statistics import PhoneStatistics, join
 from accent.model.phonetic.store import StatisticsStore
 from launch.training.module import TrainingOutput
 from launch.training.step_timer import StepTimer
+from launch.training.tasks.row_keys import RowKeys
 from shards.loading.batch import Batch
 
 
@@ -36,6 +38,7 @@ class PhoneticTrainingModule(nn.Module):
         frames_N: length of each utterance of the shard set, by sample number.
         half_S: half of each speaker of the shard set; None: both heads read everybody.
         clock: told of the parts `forward` and `loss`.
+        keys: of the rows, for dropout.
     """
 
     def __init__(
@@ -47,10 +50,11 @@ class PhoneticTrainingModule(nn.Module):
         frames_N: np.ndarray,
         half_S: Tensor | None,
         clock: StepTimer,
+        keys: RowKeys,
     ) -> None:
         super().__init__()
         self.encoder, self.objective, self.clock = encoder, objective, clock
-        self._voices, self._half_S = voices, half_S
+        self._voices, self._half_S, self._keys = voices, half_S, keys
         self._store, self._frames_N = store, frames_N
 
     def train(self, mode: bool = True) -> "PhoneticTrainingModule":
@@ -63,7 +67,8 @@ class PhoneticTrainingModule(nn.Module):
         """Compute the loss of a batch; a collective, called by every process with equally many rows."""
         with self.clock.part("forward"):
             sums = self._sums(batch).grouped(_cumulative(batch.speaker_B, batch.row_valid_B))
-            output = self.encoder.embed(sums)
+            with keyed_rows(self.encoder, self._keys.of(batch)):
+                output = self.encoder.embed(sums)
             rows = row_outputs(output, batch.row_valid_B)
         with self.clock.part("loss"):
             loss, losses = self.objective(rows, batch.accent_B, batch.speaker_B, batch.prompt_B, batch.row_valid_B)

@@ -22,15 +22,17 @@ from accent.losses.hidden_frames import hidden_frames
 from accent.losses.masked_reconstruction import MaskedReconstruction, hidden_errors
 from accent.model.build import AccentEncoder
 from accent.model.encoder import EnhancedAccentEncoder
+from accent.model.keyed_dropout import keyed_rows
 from accent.model.normalisation import VoiceStatistics
 from launch.extraction.speaker_statistics import voices_for
 from launch.run_config import PretrainingConfig, TrainingConfig
 from launch.runtime.agreement import Runtime
-from launch.runtime.precision import autocast
+from launch.runtime.precision import Precision, autocast
 from launch.training.module import TrainingOutput
 from launch.training.prepare_batch import perturb
 from launch.training.step_timer import StepTimer
-from launch.training.tasks.task import Position, Task
+from launch.training.tasks.row_keys import RowKeys
+from launch.training.tasks.task import Task
 from launch.training.validation import Validation, agreed_batches
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
@@ -46,9 +48,9 @@ class ReconstructionModule(nn.Module):
         encoder: trained, but for what comes after its transformer and is no reconstruction.
         voices: every speaker's voice, on the batches' device; None if the encoder reads none.
         config: how much is hidden.
-        seed: of the run.
-        runtime: which rows of the global batch are this process's, and the arithmetic of the encoder.
+        precision: arithmetic of the encoder.
         clock: told of the parts `forward` and `loss`.
+        keys: of the rows, for the frames to hide and for dropout.
     """
 
     def __init__(
@@ -56,27 +58,26 @@ class ReconstructionModule(nn.Module):
         encoder: EnhancedAccentEncoder,
         voices: VoiceStatistics | None,
         config: PretrainingConfig,
-        seed: int,
-        runtime: Runtime,
+        precision: Precision,
         clock: StepTimer,
+        keys: RowKeys,
     ) -> None:
         super().__init__()
         self.encoder, self.objective = encoder, MaskedReconstruction()
         for untrained in (encoder.pooling, encoder.embedding, encoder.accent_head):
             untrained.requires_grad_(False)
-        self.batch_number = 0
-        """Number of the global batch; set before each."""
-        self._voices, self._config, self._seed, self._runtime, self.clock = voices, config, seed, runtime, clock
+        self.precision, self.clock = precision, clock
+        self._voices, self._config, self._keys = voices, config, keys
 
     def forward(self, batch: Batch) -> TrainingOutput:
         """Compute the loss of a batch; a collective, called by every process with equally many rows."""
-        rows, config = len(batch.sample_B), self._config
-        device = batch.frames_BTD.device
-        with self.clock.part("forward"), autocast(self._runtime.precision, device):
-            keys_B = row_keys(self._seed, self.batch_number, self._runtime.rank * rows, rows, device)
+        config = self._config
+        with self.clock.part("forward"), autocast(self.precision, batch.frames_BTD.device):
+            keys_B = self._keys.of(batch)
             hidden_BT = hidden_frames(batch.valid_BT, keys_B, config.hidden_share, config.hidden_frames)
             voices = None if self._voices is None else self._voices.rows(batch.speaker_B)
-            output = self.encoder(batch.frames_BTD, batch.valid_BT, voices, hidden_BT)
+            with keyed_rows(self.encoder, keys_B):
+                output = self.encoder(batch.frames_BTD, batch.valid_BT, voices, hidden_BT)
         with self.clock.part("loss"):
             loss, losses = self.objective(output, hidden_BT, batch.row_valid_B)
         return TrainingOutput(loss, losses, output.fusion_weights_F.detach())
@@ -108,12 +109,9 @@ def reconstruction_task(
     clock = StepTimer(runtime.device)
     encoder.to(runtime.device)
     voices = voices_for(encoder, train_loader.shard_set, runtime.device)
-    module = ReconstructionModule(encoder, voices, config, training.seed, runtime, clock)
-    change = perturb(training, runtime, clock)
-
-    def prepare(batch: Batch, position: Position) -> Batch:
-        module.batch_number = position.batch
-        return change(batch, position)
+    keys = RowKeys(training.seed, runtime.rank)
+    module = ReconstructionModule(encoder, voices, config, runtime.precision, clock, keys)
+    prepare = keys.follow(perturb(training, runtime, clock))
 
     def measure(loader: EvaluationBatches, processes: Runtime, signal_number: Callable[[], int]) -> Validation:
         return Validation(validate_reconstruction(encoder, loader, config, processes, signal_number))

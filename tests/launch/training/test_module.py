@@ -6,6 +6,8 @@ import torch
 from accent import EnhancedAccentEncoder, ModelConfig
 from accent.losses import AccentObjective, LossConfig
 from launch.training.module import TrainingModule, TrainingOutput
+from launch.training.tasks.row_keys import RowKeys
+from launch.training.tasks.task import Position, unchanged
 from shards.loading.batch import Batch
 from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
@@ -21,9 +23,10 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     return next(iter(loader)).to("cpu")
 
 
-def make_module(**options) -> TrainingModule:
+def make_module(dropout: float = 0.0, **options) -> TrainingModule:
     torch.manual_seed(0)
-    encoder = EnhancedAccentEncoder(ModelConfig(hidden=16, blocks=1, layers=1, heads=2, embedding_dim=8, dropout=0.0))
+    sizes = ModelConfig(hidden=16, blocks=1, layers=1, heads=2, embedding_dim=8, dropout=dropout)
+    encoder = EnhancedAccentEncoder(sizes)
     return TrainingModule(encoder, AccentObjective(LossConfig(), encoder.config.accent_scale), **options)
 
 
@@ -33,18 +36,27 @@ def one_pass(module: TrainingModule, batch: Batch) -> tuple[TrainingOutput, dict
     return output, {name: parameter.grad for name, parameter in module.named_parameters() if parameter.grad is not None}
 
 
-def assert_the_same(module: TrainingModule, batch: Batch, tolerance: float) -> None:
-    expected, expected_gradients = one_pass(make_module(), batch)
-    found, gradients = one_pass(module, batch)
+def assert_the_same(batch: Batch, tolerance: float, dropout: float, **options) -> None:
+    expected, expected_gradients = one_pass(make_module(dropout), batch)
+    found, gradients = one_pass(make_module(dropout, **options), batch)
     assert torch.allclose(found.loss, expected.loss, rtol=tolerance)
     assert gradients.keys() == expected_gradients.keys()
     whole = torch.cat([gradient.flatten() for gradient in expected_gradients.values()]).norm()
     assert all((gradients[name] - expected_gradients[name]).norm() < tolerance * whole for name in gradients)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
 @pytest.mark.parametrize("chunk_rows", [1, 5, 12, 100])
-def test_chunks_give_the_loss_and_the_gradients_of_the_whole_batch(batch, chunk_rows):
-    assert_the_same(make_module(chunk_rows=chunk_rows), batch, 1e-5)
+def test_chunks_give_the_loss_and_the_gradients_of_the_whole_batch(batch, chunk_rows, dropout):
+    assert_the_same(batch, 1e-5, dropout, chunk_rows=chunk_rows)
+
+
+def test_each_batch_of_a_run_has_masks_of_its_own(batch):
+    keys = RowKeys(seed=3)
+    module, follow = make_module(0.2, keys=keys), keys.follow(unchanged)
+    losses = [module(follow(batch, Position(number, 0.0))).loss.item() for number in (0, 1, 0)]
+    assert losses[0] == losses[2] != losses[1]
+    assert make_module(0.2, keys=RowKeys(seed=4))(batch).loss.item() != losses[0]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -83,9 +95,9 @@ def test_chunks_keep_the_activations_of_one_chunk_only(batch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk_rows", [None, 5])
-def test_a_compiled_encoder_gives_the_same_loss_and_gradients(batch, chunk_rows):
-    assert_the_same(make_module(compiled=True, chunk_rows=chunk_rows), batch, 1e-4)
+@pytest.mark.parametrize(("chunk_rows", "dropout"), [(None, 0.0), (5, 0.2)])
+def test_a_compiled_encoder_gives_the_same_loss_and_gradients(batch, chunk_rows, dropout):
+    assert_the_same(batch, 1e-4, dropout, compiled=True, chunk_rows=chunk_rows)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

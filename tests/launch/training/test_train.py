@@ -123,7 +123,7 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(shards, capsys):
     train_accent_encoder(model, *small_loaders(shards), num_epochs=1, device="cpu", training=training)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("training on 1 process, backend none, device cpu")
-    assert "precision float32, ZeRO off, global batch 12, " in lines[0]
+    assert "precision float32, TF32 off, deterministic algorithms off, ZeRO off, global batch 12, " in lines[0]
     assert lines[1].startswith("step 1/3  loss ")
     assert lines[-1].startswith("step 3/3  validation  balanced_accuracy")
 

@@ -87,9 +87,13 @@ def test_a_longer_run_resumed_is_the_longer_run(phonetic_shards, trained, tmp_pa
     assert_same_weights(tmp_path / "short", tmp_path / "whole")
 
 
-def test_two_processes_train_the_embedding_as_one(phonetic_shards, trained, tmp_path):
+@pytest.mark.parametrize("part", ["phone heads", "embedding"])
+def test_two_processes_train_as_one_with_dropout(phonetic_shards, trained, tmp_path, part):
     alone = tmp_path / "alone"
-    words = (f"init={trained / 'phones'}",)
+    words = {
+        "embedding": (f"init={trained / 'phones'}", "model.dropout=0.3"),
+        "phone heads": ("objective=phones", "model.phone_dropout=0.2", "optimizer.epsilon=1e-3"),
+    }[part]
     train_run(configured(alone, phonetic_shards, *words))
     config = tmp_path / "run.yaml"
     write_config(configured(tmp_path / "run", phonetic_shards, *words), config)

@@ -16,7 +16,7 @@ from tests.support.training.small_runs import assert_same_weights, last_weights,
 
 PRETRAIN = (
     "objective=reconstruction",
-    "model.dropout=0",
+    "model.dropout=0.2",
     "optimizer.epsilon=1e-3",
     "epochs=4",
     "validate_every_epochs=2",
