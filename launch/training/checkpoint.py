@@ -21,6 +21,7 @@ whole writing).  In the background, or under ZeRO in the first process, each fil
 import dataclasses
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -67,6 +68,8 @@ class Checkpoints:
         self.keep_last = keep_last
         self.identity = dict(identity)
         self.runtime = runtime
+        self.saved_at = time.monotonic()
+        """When this process last began to save, or started."""
         self._writing: Future[None] | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
 
@@ -139,6 +142,7 @@ class Checkpoints:
         """
         final = self.folder / f"step_{progress.step:08d}"
         partial = final.with_name(f".{final.name}{PARTIAL}")
+        self.saved_at = time.monotonic()
         self.wait()
         write = engine.snapshot()
         state = self._state(engine, progress)

@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -27,6 +27,7 @@ from accent.keyed_random import step_seed
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
+from launch.training.agreed import Agreement
 from launch.training.checkpoint import Checkpoints
 from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.engines.engine import Engine
@@ -93,7 +94,8 @@ class Trainer:
         self.checkpoints = (
             None if run is None else Checkpoints(run / "checkpoints", training.checkpoints.keep_last, identity, runtime)
         )
-        self._skipped_in_a_row = 0
+        self._agree = Agreement(self.engine.module, self.checkpoints, training, runtime)
+        self._save_is_due, self._skipped_in_a_row = False, 0
 
     def run(self, resume: bool) -> Progress:
         """Train to the last step.
@@ -116,7 +118,7 @@ class Trainer:
         for line in notes:
             monitor.note(line)
         try:
-            with StopRequest() as stop:
+            with StopRequest() as stop, monitor.watch:
                 batches, fetched = self._begin(monitor, stop)
                 while self.progress.step < self.total_steps:
                     fetched = self._step(fetched, batches, monitor, stop)
@@ -180,7 +182,8 @@ class Trainer:
             # agreement instead of leaving the others waiting in the next step.
             fetched = fetch(batches)
             self.clock.add("data_wait", fetched.waited_seconds)
-        agreed = self._agree(output.loss, stop, fetched.fault is not None)
+        agreed = self._agree(step, output.loss, stop.number, fetched.fault is not None)
+        self._save_is_due = agreed.save
         stops_at_not_finite = training.not_finite == "stop" and not self.engine.loss_scale.dynamic
         if agreed.bad_loss and stops_at_not_finite:
             raise self._not_finite(step, "the loss")
@@ -214,11 +217,12 @@ class Trainer:
         return Position(step * self.training.gradient_accumulation_steps + part, step / self.total_steps)
 
     def _after_step(self, monitor: Monitor, stop: StopRequest) -> None:
-        validated = self._validation_is_due()
-        if validated:
-            self._validate(monitor, stop)
-        if validated or self.progress.step % self.training.checkpoints.every_steps == 0:
-            self._save(monitor)
+        validates = self._validation_is_due()
+        if validates or self._save_is_due or self.progress.step % self.training.checkpoints.every_steps == 0:
+            with monitor.watch.resting():
+                if validates:
+                    self._validate(monitor, stop)
+                self._save(monitor)
 
     def _stop_within_a_step(self, fault: AccentError | None, monitor: Monitor) -> None:
         """Raise on all processes if some of them cannot read a batch that is not the first of its step."""
@@ -229,12 +233,6 @@ class Trainer:
             with raise_on_all_ranks(self.runtime):
                 if fault is not None:
                     raise fault
-
-    def _agree(self, loss: torch.Tensor, stop: StopRequest, fault: bool) -> "_Agreed":
-        """All-reduce the status flags so that every rank takes the same branch."""
-        fault = fault or (self.checkpoints is not None and self.checkpoints.failed())
-        worst = self.runtime.all_reduce_max(~torch.isfinite(loss.detach()), float(stop.number), float(fault))
-        return _Agreed(bool(worst[0]), int(worst[1]), bool(worst[2]))
 
     def _not_finite(self, step: int, what: str) -> AllRanksError:
         return AllRanksError(
@@ -259,9 +257,14 @@ class Trainer:
         began = time.perf_counter()
         progress = self.progress
         best, validation = True, Validation({})
+
+        def signal_number() -> int:
+            monitor.watch.alive()
+            return stop.number
+
         if self.val_loader is not None:
             try:
-                validation = self.task.validate(self.val_loader, self.runtime, lambda: stop.number)
+                validation = self.task.validate(self.val_loader, self.runtime, signal_number)
             except StoppedWhileValidating as stopped:
                 # A scheduler kills half a minute after its signal; the next start makes up for this validation.
                 self._leave(stopped.number, monitor)
@@ -329,14 +332,3 @@ class Trainer:
             self.start,
         )
         return Monitor(self.run_folder, self.training.monitor, watched, self.runtime)
-
-
-class _Agreed(NamedTuple):
-    """What the processes know together after a backward pass."""
-
-    bad_loss: bool
-    """The loss of some process is not finite."""
-    signal_number: int
-    """A signal that some process has received, or 0."""
-    fault: bool
-    """Some process cannot read its next batch, or could not write a checkpoint."""

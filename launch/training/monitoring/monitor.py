@@ -22,6 +22,7 @@ from accent.configuration import flatten
 from accent.errors import AccentError
 from launch.run_config import MonitorConfig
 from launch.runtime.agreement import Runtime
+from launch.training.health.watch import Watch
 from launch.training.identity import is_resumable
 from launch.training.monitoring.curves import training_curve, validation_curve
 from launch.training.monitoring.gradient_histograms import write_gradient_histograms
@@ -101,6 +102,8 @@ class Monitor:
             self._bar = ProgressBar(watched.first_step, watched.total_steps, config.line_seconds)
             if run is not None:
                 self._open(run)
+        self.watch = Watch(run, config, watched.first_step, watched.total_steps, watched.rows, runtime, self.note)
+        """Entered around the steps."""
         self._begin_interval()
         self._since = time.perf_counter()
 
@@ -140,6 +143,7 @@ class Monitor:
         # On every process, or the others would hold a GPU's events for ever.
         spent = gather_spent(clock.take(), self.runtime) if due else None
         self._last_step = report.step
+        self.watch.step_done(report.step)
         if self._bar is None:
             return
         self._steps += 1
@@ -231,8 +235,10 @@ class Monitor:
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
         speed = self._steps * self.watched.rows / seconds
+        curves = self._curves(report, losses, spent, seconds)
+        self.watch.point(spent, self._steps, seconds, losses["total"], curves["speed/data_wait_share"])
         if self._trackers is not None:
-            self._trackers.log("training", self._curves(report, losses, spent, seconds), report.step)
+            self._trackers.log("training", curves, report.step)
         text = f"loss {losses['total']:.4f}  {speed:.1f} utterances/s"
         if self._skipped:
             text += f"  {self._skipped} of {self._steps} steps not finite, left out"
