@@ -4,9 +4,10 @@ The state of a run is the module, the optimizer and the number of steps done.  B
 numbers are functions of that number, so a run that was stopped anywhere and resumed has the same weights, bit for bit,
 on the same processes and machine.
 
-A loss or a gradient that is not finite on any process is applied on none.  Then the run stops, and the last checkpoint
-is good; or, with `not_finite=skip`, it continues with the next batch, and the curve `optimizer/skipped_steps` counts.
-fp16 overflows now and then by design: its scale is lowered and the run continues.
+A loss or a gradient that is not finite on any process is applied on none, and the batch that did it is kept
+(`launch.training.health.not_finite`).  Then the run stops, and the last checkpoint is good; or, with `not_finite=skip`,
+it continues with the next batch, and the curve `optimizer/skipped_steps` counts.  fp16 overflows now and then by
+design: its scale is lowered and the run continues.
 
 Shape legend: F families.
 """
@@ -25,7 +26,7 @@ from accent.features.config import FeatureConfig
 from accent.inference.model_file import save_model
 from accent.keyed_random import step_seed
 from launch.run_config import TrainingConfig
-from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
+from launch.runtime.agreement import Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
 from launch.training.agreed import Agreement
 from launch.training.checkpoint import Checkpoints
@@ -33,17 +34,16 @@ from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
 from launch.training.fetch import Fetched, fetch
+from launch.training.health.not_finite import NotFinite
 from launch.training.monitoring.monitor import Monitor, StepReport, Watched
 from launch.training.optimizer import learning_rate
 from launch.training.resume_notes import resume_notes
 from launch.training.saved_state import Progress
 from launch.training.tasks.task import Position, Task
-from launch.training.validation import StoppedWhileValidating, Validation
+from launch.training.validation import SELECTION, StoppedWhileValidating, Validation
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 
-MOST_SKIPPED_IN_A_ROW = 100
-"""Steps left out after which the fault lies deeper: fp16's scale has nothing left to halve."""
 COLLAPSED = 1e-3
 """Mean squared distance of unit-length embeddings from their mean below which they tell nothing apart."""
 
@@ -95,7 +95,12 @@ class Trainer:
             None if run is None else Checkpoints(run / "checkpoints", training.checkpoints.keep_last, identity, runtime)
         )
         self._agree = Agreement(self.engine.module, self.checkpoints, training, runtime)
-        self._save_is_due, self._skipped_in_a_row = False, 0
+        self._save_is_due = False
+        # fp16 overflows by design, until its scale fits.
+        self._expects_overflow = self.engine.loss_scale.dynamic
+        stops = training.not_finite == "stop" and not self._expects_overflow
+        embeds = task.selection == SELECTION and runtime.zero_stage < 3
+        self._not_finite = NotFinite(run, train_loader, task.encoder if embeds else None, stops, runtime)
 
     def run(self, resume: bool) -> Progress:
         """Train to the last step.
@@ -177,6 +182,7 @@ class Trainer:
             )
             batch = self.task.prepare(batch, self._position(part))
             output = self.engine.accumulate(batch, last=part == training.gradient_accumulation_steps - 1)
+            self._not_finite.keep(self._position(part).batch, batch, output.loss)
             monitor.batch(output.losses)
             # Fetched now, while a GPU is still busy, and so that a process that cannot read tells it in this step's
             # agreement instead of leaving the others waiting in the next step.
@@ -184,19 +190,15 @@ class Trainer:
             self.clock.add("data_wait", fetched.waited_seconds)
         agreed = self._agree(step, output.loss, stop.number, fetched.fault is not None)
         self._save_is_due = agreed.save
-        stops_at_not_finite = training.not_finite == "stop" and not self.engine.loss_scale.dynamic
-        if agreed.bad_loss and stops_at_not_finite:
-            raise self._not_finite(step, "the loss")
+        if agreed.bad_loss:
+            self._not_finite.found(step + 1, "the loss", monitor.note)
         monitor.gradients(step + 1, self.engine.module, self.engine.gradients())
         lr = learning_rate(step, self.total_steps, training.optimizer)
         scale = self.engine.loss_scale.value
         result = self.engine.step(lr)
-        if result.applied:
-            self._skipped_in_a_row = 0
-        elif stops_at_not_finite:
-            raise self._not_finite(step, "the gradient")
-        else:
-            self._skipped(step)
+        if not (result.applied or agreed.bad_loss or self._expects_overflow):
+            self._not_finite.found(step + 1, "the gradient", monitor.note)
+        self._not_finite.step_done(step + 1, result.applied)
         monitor.step(
             StepReport(step + 1, lr, result.gradient_norm, result.applied, scale, output.fusion_weights_F), self.clock
         )
@@ -233,21 +235,6 @@ class Trainer:
             with raise_on_all_ranks(self.runtime):
                 if fault is not None:
                     raise fault
-
-    def _not_finite(self, step: int, what: str) -> AllRanksError:
-        return AllRanksError(
-            f"step {step + 1}: {what} is not finite, nothing was updated and earlier checkpoints are good; "
-            "try a lower optimizer.lr, a longer optimizer.warmup_steps or mixed_precision=no, or leave such steps out "
-            "with not_finite=skip"
-        )
-
-    def _skipped(self, step: int) -> None:
-        self._skipped_in_a_row += 1
-        if self._skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
-            raise AllRanksError(
-                f"step {step + 1}: the gradient was not finite in {self._skipped_in_a_row} steps in a row; "
-                "try mixed_precision=bf16 or no, or a lower optimizer.lr"
-            )
 
     def _validation_is_due(self) -> bool:
         step = self.progress.step
