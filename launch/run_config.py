@@ -85,13 +85,15 @@ class CheckpointConfig:
     """Minutes after which a checkpoint is saved besides, counted from the last one by the clock of the first process;
     null saves by steps only."""
     keep_last: int = 2
-    """How many of the newest checkpoints stay; the one with the best validation stays as well."""
+    """How many of the newest checkpoints stay; age plays no part, so a run that stood still for days loses none."""
+    keep_best: int = 1
+    """How many of the checkpoints with the best validations stay as well; `accent average` makes one model of them."""
     export: Literal["best", "last"] = "best"
     """Whose weights the folder `model` holds: those of the best validation, or the last; of a few validation speakers,
     the best is chosen by chance."""
 
     def __post_init__(self) -> None:
-        for name in ("every_steps", "keep_last"):
+        for name in ("every_steps", "keep_last", "keep_best"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
         if self.every_minutes is not None and not self.every_minutes > 0:

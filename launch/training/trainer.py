@@ -91,8 +91,11 @@ class Trainer:
         else:
             self.engine = DataParallelEngine(task.module, training, runtime, self.clock)
         self.progress = Progress()
+        keep, folder = training.checkpoints, None if run is None else run / "checkpoints"
         self.checkpoints = (
-            None if run is None else Checkpoints(run / "checkpoints", training.checkpoints.keep_last, identity, runtime)
+            None
+            if folder is None
+            else Checkpoints(folder, keep.keep_last, identity, runtime, keep.keep_best, task.selection)
         )
         self._agree = Agreement(self.engine.module, self.checkpoints, training, runtime)
         self._save_is_due = False

@@ -13,6 +13,7 @@ import faulthandler
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -69,6 +70,9 @@ class Stacks:
         self._file.close()
         if not self.path.stat().st_size:
             self.path.unlink()
+            with suppress(OSError):
+                # Those of the other processes may lie there.
+                self.path.parent.rmdir()
 
 
 def place_of(thread: int) -> str:

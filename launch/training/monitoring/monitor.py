@@ -22,6 +22,7 @@ from accent.configuration import flatten
 from accent.errors import AccentError
 from launch.run_config import MonitorConfig
 from launch.runtime.agreement import Runtime
+from launch.training.health.loss_spikes import LossSpikes
 from launch.training.health.watch import Watch
 from launch.training.identity import is_resumable
 from launch.training.monitoring.curves import training_curve, validation_curve
@@ -104,6 +105,7 @@ class Monitor:
                 self._open(run)
         self.watch = Watch(run, config, watched.first_step, watched.total_steps, watched.rows, runtime, self.note)
         """Entered around the steps."""
+        self._spikes = LossSpikes()
         self._begin_interval()
         self._since = time.perf_counter()
 
@@ -235,6 +237,8 @@ class Monitor:
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
         speed = self._steps * self.watched.rows / seconds
+        if (line := self._spikes.look(report.step, losses["total"], now)) is not None:
+            self.note(line)
         curves = self._curves(report, losses, spent, seconds)
         self.watch.point(spent, self._steps, seconds, losses["total"], curves["speed/data_wait_share"])
         if self._trackers is not None:
@@ -256,6 +260,7 @@ class Monitor:
             curves["optimizer/gradient_norm"] = sum(self._norms) / len(self._norms)
         curves["optimizer/lr"] = report.lr
         curves["optimizer/skipped_steps"] = float(self._skipped)
+        curves["optimizer/loss_spikes"] = float(self._spikes.count)
         curves["optimizer/loss_scale"] = report.loss_scale
         curves["progress/epoch"] = report.step / self.watched.steps_per_epoch
         curves["speed/utterances_per_second"] = self._steps * self.watched.rows / seconds
