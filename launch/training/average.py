@@ -1,7 +1,7 @@
 """One model of several checkpoints: the mean of the weights of the best validations.
 
-Checkpoints along one training lie in one basin, and their mean is usually a little better than each, and depends less
-on the luck of one validation.  Weights are added in float64; whole numbers (counters) are those of the best.
+Of few validation speakers the best checkpoint is chosen by chance; a mean of several depends less on that.  What it is
+worth has not been measured here.  Weights are added in float64; whole numbers (counters) are those of the best.
 
     accent average RUN --best 5     needs checkpoints.keep_best=5 in training
 

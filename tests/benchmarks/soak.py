@@ -7,7 +7,7 @@ forty checkpoints, curves, histograms of gradients, and the health file every se
 (random features) are as small as a test's, so that steps are many and whatever each leaves behind adds up.
 
 At a mark (a twentieth, a quarter, half, all of the steps): resident memory, file descriptors and threads of the
-process; `step` is the median of the newest fortieth of the steps, where a validation or a checkpoint counts for nothing.
+process; `step` is the median of the newest fortieth of the steps, in which a checkpoint counts for nothing.
 """
 
 import statistics

@@ -173,7 +173,8 @@ class NotFinite:
 
     def _write(self, folder: Path, step: int, what: str, finite: Sequence[torch.Tensor]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        tensors, batches = {}, []
+        tensors: dict[str, torch.Tensor] = {}
+        batches: list[dict[str, Any]] = []
         for place, (kept, finite_B) in enumerate(zip(self._kept, finite, strict=True)):
             host = kept.batch.to("cpu")
             tensors |= {f"{place}.{name}": tensor.contiguous() for name, tensor in host._asdict().items()}
