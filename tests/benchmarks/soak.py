@@ -74,6 +74,8 @@ class WatchedLoader(TrainingLoader):
                 mib = process.memory_info().rss / 2**20
                 step_ms = 1000 * statistics.median(newest)
                 self.marks.append(Mark(step + 1, mib, process.num_fds(), process.num_threads(), step_ms))
+                # Said at once: a week's soak that ends early has not run for nothing.
+                print(self.marks[-1], flush=True)
             yield batch
 
 
