@@ -121,7 +121,3 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         marks = soak(steps, Path(folder))
     Console(width=118).print(table(marks))
-
-
-if __name__ == "__main__":
-    typer.run(main)
