@@ -81,16 +81,23 @@ class CheckpointConfig:
 
     every_steps: int = 500
     """Steps between checkpoints; one is also saved after each validation, at the end, and when a signal comes."""
+    every_minutes: float | None = None
+    """Minutes after which a checkpoint is saved besides, counted from the last one by the clock of the first process;
+    null saves by steps only."""
     keep_last: int = 2
-    """How many of the newest checkpoints stay; the one with the best validation stays as well."""
+    """How many of the newest checkpoints stay; age plays no part, so a run that stood still for days loses none."""
+    keep_best: int = 1
+    """How many of the checkpoints with the best validations stay as well; `accent average` makes one model of them."""
     export: Literal["best", "last"] = "best"
     """Whose weights the folder `model` holds: those of the best validation, or the last; of a few validation speakers,
     the best is chosen by chance."""
 
     def __post_init__(self) -> None:
-        for name in ("every_steps", "keep_last"):
+        for name in ("every_steps", "keep_last", "keep_best"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is below 1")
+        if self.every_minutes is not None and not self.every_minutes > 0:
+            raise ValueError(f"every_minutes: {self.every_minutes} is not above 0; null saves by steps only")
         if self.export not in ("best", "last"):
             raise ValueError(f"export: '{self.export}' is not one of best, last")
 
@@ -112,14 +119,21 @@ class MonitorConfig:
     its embeddings; needs tensorboard among the trackers."""
     profile: str | None = None
     """Steps that torch.profiler records into the folder `profile` of the run: 20..30; null records none."""
+    health_seconds: float = 60.0
+    """Seconds between writings of `health.json` in the run's folder, which tells how the run is."""
+    compare_weights_every_steps: int = 500
+    """Steps between comparisons of the weights of all processes, which must be equal; 0 never compares."""
 
     def __post_init__(self) -> None:
         if self.every_steps < 1:
             raise ValueError(f"every_steps: {self.every_steps} is below 1")
         if self.gradients_every_steps < 0:
             raise ValueError(f"gradients_every_steps: {self.gradients_every_steps} is below 0")
-        if not self.line_seconds > 0:
-            raise ValueError(f"line_seconds: {self.line_seconds} is not above 0")
+        if self.compare_weights_every_steps < 0:
+            raise ValueError(f"compare_weights_every_steps: {self.compare_weights_every_steps} is below 0")
+        for name in ("line_seconds", "health_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: {getattr(self, name)} is not above 0")
         for name in self.trackers:
             if name not in TRACKERS:
                 raise ValueError(f"trackers: '{name}' is not one of {', '.join(TRACKERS)}")

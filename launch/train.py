@@ -81,5 +81,6 @@ if __name__ == "__main__":
             print(f"accent: {line}", file=sys.stderr)
             sys.exit(2)
         leave = import_module("launch.runtime.exit_status").leave
+        import_module("launch.runtime.launcher_watch").end_with_launcher()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         leave(main())

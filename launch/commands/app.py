@@ -32,6 +32,7 @@ from launch.commands.evaluation.report import report
 from launch.commands.measurement.compare import compare
 from launch.commands.measurement.draw import draw
 from launch.commands.measurement.measure import measure
+from launch.commands.training.average import average
 from launch.commands.training.config import config
 from launch.commands.training.slurm import slurm
 from launch.commands.training.train import train
@@ -46,6 +47,7 @@ COMMANDS = (
     config,
     train,
     slurm,
+    average,
     evaluate,
     crossval,
     baselines,

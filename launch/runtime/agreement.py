@@ -31,6 +31,8 @@ class Runtime:
     """Arithmetic of the forward pass."""
     zero_stage: int
     """What DeepSpeed shares out among the processes; 0: nothing, each has a whole copy."""
+    timeout_seconds: float = 600.0
+    """How long a collective waits for the other processes before it ends this one."""
 
     @property
     def device(self) -> torch.device:

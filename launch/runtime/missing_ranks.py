@@ -19,7 +19,7 @@ ANSWER_SECONDS = 3.0
 
 def sign_in() -> None:
     """Say which machine and process this rank is; called once by every rank when they have met."""
-    _store().set(f"signed in {dist.get_rank()}", f"{os.getpid()} on {socket.gethostname()}")
+    process_store().set(f"signed in {dist.get_rank()}", f"{os.getpid()} on {socket.gethostname()}")
 
 
 def missing_processes() -> list[str]:
@@ -30,20 +30,22 @@ def missing_processes() -> list[str]:
     """
     ranks = range(dist.get_world_size())
     try:
-        store = _store()
+        store = process_store()
         store.set(f"present {dist.get_rank()}", "")
         end = time.monotonic() + ANSWER_SECONDS
         while not store.check([f"present {rank}" for rank in ranks]) and time.monotonic() < end:
             time.sleep(0.05)
-        return [
-            f"process {rank} (pid {store.get(f'signed in {rank}').decode()})"
-            for rank in ranks
-            if not store.check([f"present {rank}"])
-        ]
+        return [process_name(rank) for rank in ranks if not store.check([f"present {rank}"])]
     except (RuntimeError, ConnectionError):
         # The store itself is gone, and with it whoever kept it.
         return ["process 0 or the launcher that started it"]
 
 
-def _store() -> dist.Store:
+def process_name(rank: int) -> str:
+    """Return what a process is called once all have signed in: "process 1 (pid 4711 on node2)"."""
+    return f"process {rank} (pid {process_store().get(f'signed in {rank}').decode()})"
+
+
+def process_store() -> dist.Store:
+    """Return the key-value store that the processes share."""
     return dist.distributed_c10d._get_default_store()

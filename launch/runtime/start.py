@@ -80,7 +80,7 @@ def start_runtime(
     _check(accelerator, wanted, world_size, processes, stage)
     if accelerator.num_processes > 1:
         sign_in()
-    return Runtime(accelerator, cast(Precision, precision), stage)
+    return Runtime(accelerator, cast(Precision, precision), stage, 60 * timeout_minutes)
 
 
 def _refuse_other_modes() -> None:

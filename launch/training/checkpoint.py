@@ -21,6 +21,7 @@ whole writing).  In the background, or under ZeRO in the first process, each fil
 import dataclasses
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ from launch.training.saved_state import (
     DamagedCheckpointError,
     Progress,
     SavedState,
+    best_steps,
     check_files,
     checkpoint_folders,
     complete_checkpoints,
@@ -60,13 +62,25 @@ class Checkpoints:
         keep_last: how many of the newest stay; the one of the best validation stays as well.
         identity: what the run is: `configuration`, `shards` (fingerprint), `global_batch`.
         runtime: the processes that save and load together.
+        keep_best: how many of the best validations stay.
+        selection: the metric of validation that tells which are the best.
     """
 
-    def __init__(self, folder: Path, keep_last: int, identity: Mapping[str, Any], runtime: Runtime) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep_last: int,
+        identity: Mapping[str, Any],
+        runtime: Runtime,
+        keep_best: int = 1,
+        selection: str = "",
+    ) -> None:
         self.folder = folder
-        self.keep_last = keep_last
+        self.keep_last, self.keep_best, self.selection = keep_last, keep_best, selection
         self.identity = dict(identity)
         self.runtime = runtime
+        self.saved_at = time.monotonic()
+        """When this process last began to save, or started."""
         self._writing: Future[None] | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
 
@@ -139,12 +153,14 @@ class Checkpoints:
         """
         final = self.folder / f"step_{progress.step:08d}"
         partial = final.with_name(f".{final.name}{PARTIAL}")
+        self.saved_at = time.monotonic()
         self.wait()
         write = engine.snapshot()
         state = self._state(engine, progress)
+        best = {progress.best_step, *best_steps(progress.history, self.selection, self.keep_best)}
         if engine.in_background:
             if write is not None:
-                self._writing = self._writer.submit(self._write_alone, final, partial, write, state, progress.best_step)
+                self._writing = self._writer.submit(self._write_alone, final, partial, write, state, best)
             return final
         with raise_on_all_ranks(self.runtime), self._told(final):
             if self.runtime.is_main:
@@ -154,7 +170,7 @@ class Checkpoints:
                 write(partial)
         with raise_on_all_ranks(self.runtime), self._told(final):
             if self.runtime.is_main:
-                self._finish(final, partial, state, progress.best_step)
+                self._finish(final, partial, state, best)
         return final
 
     def wait(self) -> None:
@@ -218,12 +234,12 @@ class Checkpoints:
         }
 
     def _write_alone(
-        self, final: Path, partial: Path, write: Callable[[Path], None], state: dict[str, Any], best_step: int
+        self, final: Path, partial: Path, write: Callable[[Path], None], state: dict[str, Any], best: set[int]
     ) -> None:
         with self._told(final):
             self._begin(partial)
             write(partial)
-            self._finish(final, partial, state, best_step)
+            self._finish(final, partial, state, best)
 
     @contextmanager
     def _told(self, final: Path) -> Iterator[None]:
@@ -243,12 +259,12 @@ class Checkpoints:
             shutil.rmtree(leftover)
         partial.mkdir(parents=True)
 
-    def _finish(self, final: Path, partial: Path, state: dict[str, Any], best_step: int) -> None:
+    def _finish(self, final: Path, partial: Path, state: dict[str, Any], best: set[int]) -> None:
         text = json.dumps({**state, **file_digests(partial)}, indent=1)
         (partial / STATE).write_text(text, encoding="utf-8")
         replace_folder(partial, final)
         for old in complete_checkpoints(self.folder)[: -self.keep_last]:
-            if old.name != f"step_{best_step:08d}":
+            if int(old.name.removeprefix("step_")) not in best:
                 # Renamed first: killed while deleting, it would leave a torn folder under a checkpoint's name.
                 shutil.rmtree(old.rename(old.with_name(f".{old.name}{PARTIAL}")))
 

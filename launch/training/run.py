@@ -29,6 +29,7 @@ from launch.runtime.environment import record_start
 from launch.runtime.signals import Interrupted, mark_preempted
 from launch.runtime.start import describe, start_runtime
 from launch.training.batch_checks import check_batches
+from launch.training.health.disk_space import check_space
 from launch.training.identity import shard_set_fingerprint
 from launch.training.initial import begin_with, keep_heads_split
 from launch.training.run_folder import one_training, prepare_run_folder, resolve
@@ -183,6 +184,7 @@ def _fit(
     start += [*warnings, *task.notes]
     with raise_on_all_ranks(runtime):
         if folder is not None and runtime.is_main:
+            start += check_space(folder, task.module, training.checkpoints)
             record_start(folder, runtime)
     features = train_loader.shard_set.manifest.configuration.get("features", {})
     trainer = Trainer(

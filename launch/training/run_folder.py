@@ -7,12 +7,15 @@
     model/            the weights of the best validation
     tensorboard/      curves and pictures, see `launch.training.monitoring`; wandb/ and mlruns/ where they are asked for
     profile/          traces, where they are asked for
-    .lock             held while a training is at work, and names it
+    health.json       how the run is, see `launch.training.health`; stacks/ and not_finite/ where something went wrong
+    restarts.json     how often a job script has started it again
+    .lock             held while a training is at work; names process, host and Slurm job
 
 Cost: a few small files a start.
 """
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +52,8 @@ def one_training(run: Path) -> Iterator[None]:
         yield
         return
     writable_folder(run)
-    with locked(run / LOCK_NAME, "training this run"):
+    job = os.environ.get("SLURM_JOB_ID")
+    with locked(run / LOCK_NAME, f"training this run{f' (Slurm job {job})' if job else ''}"):
         _held.add(key)
         try:
             yield

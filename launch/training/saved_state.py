@@ -79,6 +79,21 @@ def complete_checkpoints(folder: Path) -> list[Path]:
     return [path for path in checkpoint_folders(folder) if (path / STATE).is_file()]
 
 
+def best_steps(history: Sequence[Mapping[str, float]], metric: str, count: int) -> list[int]:
+    """Return the steps of the best validations, the best first; of equal ones the later is better.
+
+    Args:
+        history: of `Progress`.
+        metric: higher is better; validations without it do not count.
+        count: how many.
+
+    >>> best_steps([{"step": 1, "f": 0.5}, {"step": 2, "f": 0.7}, {"step": 3, "f": 0.5}, {"step": 4}], "f", 2)
+    [2, 3]
+    """
+    ranked = sorted(((entry[metric], int(entry["step"])) for entry in history if metric in entry), reverse=True)
+    return [step for _, step in ranked[:count]]
+
+
 def file_digests(folder: Path) -> dict[str, dict[str, Any]]:
     """Return size and sha256 of all files of a folder, as `SavedState` holds them: `files` and `sha256`."""
     paths = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}

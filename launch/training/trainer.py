@@ -4,9 +4,10 @@ The state of a run is the module, the optimizer and the number of steps done.  B
 numbers are functions of that number, so a run that was stopped anywhere and resumed has the same weights, bit for bit,
 on the same processes and machine.
 
-A loss or a gradient that is not finite on any process is applied on none.  Then the run stops, and the last checkpoint
-is good; or, with `not_finite=skip`, it continues with the next batch, and the curve `optimizer/skipped_steps` counts.
-fp16 overflows now and then by design: its scale is lowered and the run continues.
+A loss or a gradient that is not finite on any process is applied on none, and the batch that did it is kept
+(`launch.training.health.not_finite`).  Then the run stops, and the last checkpoint is good; or, with `not_finite=skip`,
+it continues with the next batch, and the curve `optimizer/skipped_steps` counts.  fp16 overflows now and then by
+design: its scale is lowered and the run continues.
 
 Shape legend: F families.
 """
@@ -15,33 +16,32 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
-import torch
 from safetensors import SafetensorError
 
 from accent.errors import AccentError
 from accent.features.config import FeatureConfig
 from accent.inference.model_file import save_model
 from launch.run_config import TrainingConfig
-from launch.runtime.agreement import AllRanksError, Runtime, raise_on_all_ranks
+from launch.runtime.agreement import Runtime, raise_on_all_ranks
 from launch.runtime.signals import Interrupted, StopRequest, clear_preempted, mark_preempted
+from launch.training.agreed import Agreement
 from launch.training.checkpoint import Checkpoints
 from launch.training.engines.data_parallel import DataParallelEngine
 from launch.training.engines.engine import Engine
 from launch.training.engines.zero import ZeroEngine
 from launch.training.fetch import Fetched, fetch
+from launch.training.health.not_finite import NotFinite
 from launch.training.monitoring.monitor import Monitor, StepReport, Watched
 from launch.training.optimizer import learning_rate
 from launch.training.resume_notes import resume_notes
 from launch.training.saved_state import Progress
 from launch.training.tasks.task import Position, Task
-from launch.training.validation import StoppedWhileValidating, Validation
+from launch.training.validation import SELECTION, StoppedWhileValidating, Validation
 from shards.loading.batch import Batch
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 
-MOST_SKIPPED_IN_A_ROW = 100
-"""Steps left out after which the fault lies deeper: fp16's scale has nothing left to halve."""
 COLLAPSED = 1e-3
 """Mean squared distance of unit-length embeddings from their mean below which they tell nothing apart."""
 
@@ -89,10 +89,19 @@ class Trainer:
         else:
             self.engine = DataParallelEngine(task.module, training, runtime, self.clock)
         self.progress = Progress()
+        keep, folder = training.checkpoints, None if run is None else run / "checkpoints"
         self.checkpoints = (
-            None if run is None else Checkpoints(run / "checkpoints", training.checkpoints.keep_last, identity, runtime)
+            None
+            if folder is None
+            else Checkpoints(folder, keep.keep_last, identity, runtime, keep.keep_best, task.selection)
         )
-        self._skipped_in_a_row = 0
+        self._agree = Agreement(self.engine.module, self.checkpoints, training, runtime)
+        self._save_is_due = False
+        # fp16 overflows by design, until its scale fits.
+        self._expects_overflow = self.engine.loss_scale.dynamic
+        stops = training.not_finite == "stop" and not self._expects_overflow
+        embeds = task.selection == SELECTION and runtime.zero_stage < 3
+        self._not_finite = NotFinite(run, train_loader, task.encoder if embeds else None, stops, runtime)
 
     def run(self, resume: bool) -> Progress:
         """Train to the last step.
@@ -115,7 +124,7 @@ class Trainer:
         for line in notes:
             monitor.note(line)
         try:
-            with StopRequest() as stop:
+            with StopRequest() as stop, monitor.watch:
                 batches, fetched = self._begin(monitor, stop)
                 while self.progress.step < self.total_steps:
                     fetched = self._step(fetched, batches, monitor, stop)
@@ -171,25 +180,23 @@ class Trainer:
             batch = fetched.batch.to(runtime.device, non_blocking=True)
             batch = self.task.prepare(batch, self._position(part))
             output = self.engine.accumulate(batch, last=part == training.gradient_accumulation_steps - 1)
+            self._not_finite.keep(self._position(part).batch, batch, output.loss)
             monitor.batch(output.losses)
             # Fetched now, while a GPU is still busy, and so that a process that cannot read tells it in this step's
             # agreement instead of leaving the others waiting in the next step.
             fetched = fetch(batches)
             self.clock.add("data_wait", fetched.waited_seconds)
-        agreed = self._agree(output.loss, stop, fetched.fault is not None)
-        stops_at_not_finite = training.not_finite == "stop" and not self.engine.loss_scale.dynamic
-        if agreed.bad_loss and stops_at_not_finite:
-            raise self._not_finite(step, "the loss")
+        agreed = self._agree(step, output.loss, stop.number, fetched.fault is not None)
+        self._save_is_due = agreed.save
+        if agreed.bad_loss:
+            self._not_finite.found(step + 1, "the loss", monitor.note)
         monitor.gradients(step + 1, self.engine.module, self.engine.gradients())
         lr = learning_rate(step, self.total_steps, training.optimizer)
         scale = self.engine.loss_scale.value
         result = self.engine.step(lr)
-        if result.applied:
-            self._skipped_in_a_row = 0
-        elif stops_at_not_finite:
-            raise self._not_finite(step, "the gradient")
-        else:
-            self._skipped(step)
+        if not (result.applied or agreed.bad_loss or self._expects_overflow):
+            self._not_finite.found(step + 1, "the gradient", monitor.note)
+        self._not_finite.step_done(step + 1, result.applied)
         monitor.step(
             StepReport(step + 1, lr, result.gradient_norm, result.applied, scale, output.fusion_weights_F), self.clock
         )
@@ -210,11 +217,12 @@ class Trainer:
         return Position(step * self.training.gradient_accumulation_steps + part, step / self.total_steps)
 
     def _after_step(self, monitor: Monitor, stop: StopRequest) -> None:
-        validated = self._validation_is_due()
-        if validated:
-            self._validate(monitor, stop)
-        if validated or self.progress.step % self.training.checkpoints.every_steps == 0:
-            self._save(monitor)
+        validates = self._validation_is_due()
+        if validates or self._save_is_due or self.progress.step % self.training.checkpoints.every_steps == 0:
+            with monitor.watch.resting():
+                if validates:
+                    self._validate(monitor, stop)
+                self._save(monitor)
 
     def _stop_within_a_step(self, fault: AccentError | None, monitor: Monitor) -> None:
         """Raise on all processes if some of them cannot read a batch that is not the first of its step."""
@@ -226,27 +234,6 @@ class Trainer:
                 if fault is not None:
                     raise fault
 
-    def _agree(self, loss: torch.Tensor, stop: StopRequest, fault: bool) -> "_Agreed":
-        """All-reduce the status flags so that every rank takes the same branch."""
-        fault = fault or (self.checkpoints is not None and self.checkpoints.failed())
-        worst = self.runtime.all_reduce_max(~torch.isfinite(loss.detach()), float(stop.number), float(fault))
-        return _Agreed(bool(worst[0]), int(worst[1]), bool(worst[2]))
-
-    def _not_finite(self, step: int, what: str) -> AllRanksError:
-        return AllRanksError(
-            f"step {step + 1}: {what} is not finite, nothing was updated and earlier checkpoints are good; "
-            "try a lower optimizer.lr, a longer optimizer.warmup_steps or mixed_precision=no, or leave such steps out "
-            "with not_finite=skip"
-        )
-
-    def _skipped(self, step: int) -> None:
-        self._skipped_in_a_row += 1
-        if self._skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
-            raise AllRanksError(
-                f"step {step + 1}: the gradient was not finite in {self._skipped_in_a_row} steps in a row; "
-                "try mixed_precision=bf16 or no, or a lower optimizer.lr"
-            )
-
     def _validation_is_due(self) -> bool:
         step = self.progress.step
         return step % self.validate_every_steps == 0 or step == self.total_steps
@@ -255,9 +242,14 @@ class Trainer:
         began = time.perf_counter()
         progress = self.progress
         best, validation = True, Validation({})
+
+        def signal_number() -> int:
+            monitor.watch.alive()
+            return stop.number
+
         if self.val_loader is not None:
             try:
-                validation = self.task.validate(self.val_loader, self.runtime, lambda: stop.number)
+                validation = self.task.validate(self.val_loader, self.runtime, signal_number)
             except StoppedWhileValidating as stopped:
                 # A scheduler kills half a minute after its signal; the next start makes up for this validation.
                 self._leave(stopped.number, monitor)
@@ -325,14 +317,3 @@ class Trainer:
             self.start,
         )
         return Monitor(self.run_folder, self.training.monitor, watched, self.runtime)
-
-
-class _Agreed(NamedTuple):
-    """What the processes know together after a backward pass."""
-
-    bad_loss: bool
-    """The loss of some process is not finite."""
-    signal_number: int
-    """A signal that some process has received, or 0."""
-    fault: bool
-    """Some process cannot read its next batch, or could not write a checkpoint."""

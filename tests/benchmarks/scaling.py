@@ -11,7 +11,7 @@ B rows a process, W processes, N = W B rows, embeddings of E numbers, P paramete
 
     labels       all-gather of 5 N whole numbers (accent, speaker, prompt, row, valid)
     embeddings   all-gather of N E numbers, in backward reduce-scatter of as many
-    counts       all-reduce of 21 numbers; the agreement that ends a step: 3
+    counts       all-reduce of 21 numbers; the agreement that ends a step: 4
     gradients    whole copies: all-reduce of P numbers
                  ZeRO-1, 2:    all-reduce of P, all-gather of P (weights)
                  ZeRO-3:       reduce-scatter of P, all-gather of P (weights)
@@ -50,6 +50,7 @@ from accent.model.config import ModelConfig
 from accent.model.encoder import EnhancedAccentEncoder
 from launch.runtime.agreement import Runtime
 from launch.runtime.start import start_runtime
+from launch.training.agreed import NUMBERS
 from tests.benchmarks.device import PEAK_FLOPS
 from tests.benchmarks.step import Stepper, Trial, count_flops, counted_numbers, make_loop
 from tests.benchmarks.train import CROP, make_loader
@@ -94,7 +95,7 @@ def loss_collectives(processes: int, rows: int, embedding_dim: int) -> list[Coll
         Collective("all_gather", everywhere * embedding_dim * 4),
         Collective("all_reduce", counted_numbers() * 4),
         Collective("reduce_scatter", everywhere * embedding_dim * 4),
-        Collective("all_reduce", 3 * 4),
+        Collective("all_reduce", NUMBERS * 4),
     ]
 
 

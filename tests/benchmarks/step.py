@@ -29,6 +29,7 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.run_config import TrainingConfig
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import Precision
+from launch.training.agreed import NUMBERS
 from launch.training.tasks.accent_task import accent_task
 from launch.training.tasks.task import Position
 from launch.training.trainer import Trainer
@@ -173,7 +174,7 @@ class Stepper:
         began = time.perf_counter()
         self._batch = next(self._batches)
         self.loop.clock.add("data_wait", time.perf_counter() - began)
-        runtime.all_reduce_max(~torch.isfinite(output.loss.detach()), 0.0, 0.0)
+        runtime.all_reduce_max(~torch.isfinite(output.loss.detach()), *[0.0] * (NUMBERS - 1))
         self._done += 1
         return engine.step(LR).applied
 
@@ -202,7 +203,7 @@ def _time_collectives(rows: int, preset: str, runtime: Runtime) -> float:
         _, keys = gather_rows(embedding_BE, label_B, label_B, label_B, label_B == 0)
         torch.autograd.grad(keys.embedding_NE.sum(), embedding_BE)
         all_reduce_sum(counts)
-        runtime.all_reduce_max(0.0, 0.0, 0.0)
+        runtime.all_reduce_max(*[0.0] * NUMBERS)
         fastest = min(fastest, time.perf_counter() - began)
     return fastest
 

@@ -19,6 +19,7 @@ from tests.benchmarks import step
 from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes
 from tests.benchmarks.dropout import set_dropout
 from tests.benchmarks.scaling import Collective, loss_flops
+from tests.benchmarks.soak.long_run import CHECKPOINTS, soak
 from tests.benchmarks.step import Trial, attempt, attention_kernel, count_flops, kernel_launches
 from tests.benchmarks.train import make_loader
 from tests.support.training.small_runs import launch_several
@@ -149,3 +150,10 @@ def test_the_parts_of_a_step_make_up_the_step(tmp_path, monkeypatch):
     assert 0.8 * cost.step < sum(cost.parts.values()) <= cost.step
     assert cost.flops == count_flops("tiny", 12, 300)
     assert (cost.attention, cost.launches, cost.gradients, cost.left_out) == ("matrices", None, None, 0)
+
+
+def test_a_soak_looks_at_the_process_after_the_steps_it_says(tmp_path):
+    marks = soak(CHECKPOINTS, tmp_path)
+    assert [mark.step for mark in marks] == [2, 10, 20, 40]
+    assert all(mark.mib > 50 and mark.files > 3 and mark.step_ms > 0 for mark in marks)
+    assert (tmp_path / "run" / "checkpoints").is_dir()

@@ -2,8 +2,10 @@
 
 import dataclasses
 import difflib
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -210,6 +212,7 @@ class Job:
             "srun": note + "exit 1",
             "scancel": note,
             "squeue": "echo RUNNING",
+            "python": f'PYTHONPATH={REPOSITORY} exec {sys.executable} "$@"',
             "scontrol": note + 'if [[ $1 == show ]]; then printf "north\\nsouth\\n"; fi',
             **{name: note + text for name, text in stand_ins.items()},
         }
@@ -253,9 +256,26 @@ def test_training_that_has_saved_goes_back_to_the_queue(tmp_path, state):
     assert Job(tmp_path, srun=SAVED, squeue=f"echo {state}").requeued
 
 
-def test_training_that_failed_does_not_go_back(tmp_path):
+def test_training_that_never_began_does_not_go_back(tmp_path):
     job = Job(tmp_path, srun="exit 3")
     assert job.status == 3 and not job.requeued
+
+
+def _health(state: str, restart: bool) -> str:
+    text = json.dumps({"state": state, "restart": restart})
+    return f"mkdir -p run; echo '{text}' > run/health.json; exit 1"
+
+
+@pytest.mark.parametrize(
+    ("state", "restart", "comes_back"), [("running", False, True), ("failed", True, True), ("failed", False, False)]
+)
+def test_a_fault_that_the_user_need_not_mend_brings_the_job_back(tmp_path, state, restart, comes_back):
+    assert Job(tmp_path, srun=_health(state, restart)).requeued == comes_back
+
+
+def test_a_cancelled_job_is_not_even_asked_about(tmp_path):
+    job = Job(tmp_path, srun=_health("running", False), squeue="echo COMPLETING")
+    assert not job.requeued and not (job.run / "restarts.json").exists()
 
 
 def test_a_cancelled_job_that_has_saved_does_not_go_back(tmp_path):

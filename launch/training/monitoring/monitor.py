@@ -22,6 +22,8 @@ from accent.configuration import flatten
 from accent.errors import AccentError
 from launch.run_config import MonitorConfig
 from launch.runtime.agreement import Runtime
+from launch.training.health.loss_spikes import LossSpikes
+from launch.training.health.watch import Watch
 from launch.training.identity import is_resumable
 from launch.training.monitoring.curves import training_curve, validation_curve
 from launch.training.monitoring.gradient_histograms import write_gradient_histograms
@@ -101,6 +103,9 @@ class Monitor:
             self._bar = ProgressBar(watched.first_step, watched.total_steps, config.line_seconds)
             if run is not None:
                 self._open(run)
+        self.watch = Watch(run, config, watched.first_step, watched.total_steps, watched.rows, runtime, self.note)
+        """Entered around the steps."""
+        self._spikes = LossSpikes()
         self._begin_interval()
         self._since = time.perf_counter()
 
@@ -140,6 +145,7 @@ class Monitor:
         # On every process, or the others would hold a GPU's events for ever.
         spent = gather_spent(clock.take(), self.runtime) if due else None
         self._last_step = report.step
+        self.watch.step_done(report.step)
         if self._bar is None:
             return
         self._steps += 1
@@ -231,8 +237,12 @@ class Monitor:
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
         speed = self._steps * self.watched.rows / seconds
+        if (line := self._spikes.look(report.step, losses["total"], now)) is not None:
+            self.note(line)
+        curves = self._curves(report, losses, spent, seconds)
+        self.watch.point(spent, self._steps, seconds, losses["total"], curves["speed/data_wait_share"])
         if self._trackers is not None:
-            self._trackers.log("training", self._curves(report, losses, spent, seconds), report.step)
+            self._trackers.log("training", curves, report.step)
         text = f"loss {losses['total']:.4f}  {speed:.1f} utterances/s"
         if self._skipped:
             text += f"  {self._skipped} of {self._steps} steps not finite, left out"
@@ -250,6 +260,7 @@ class Monitor:
             curves["optimizer/gradient_norm"] = sum(self._norms) / len(self._norms)
         curves["optimizer/lr"] = report.lr
         curves["optimizer/skipped_steps"] = float(self._skipped)
+        curves["optimizer/loss_spikes"] = float(self._spikes.count)
         curves["optimizer/loss_scale"] = report.loss_scale
         curves["progress/epoch"] = report.step / self.watched.steps_per_epoch
         curves["speed/utterances_per_second"] = self._steps * self.watched.rows / seconds

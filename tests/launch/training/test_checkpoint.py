@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ class Small:
         assert self.engine.step(0.1).applied
         return output.detach()
 
-    def save(self, step: int, **progress: float) -> Path:
+    def save(self, step: int, **progress: Any) -> Path:
         folder = self.checkpoints.save(self.engine, Progress(step=step, **progress))
         self.checkpoints.wait()
         return folder
@@ -80,6 +81,16 @@ def test_the_newest_and_the_best_stay(tmp_path):
     assert small.names() == ["step_00000020", "step_00000040", "step_00000050"]
     small.save(60, best_step=60)
     assert small.names() == ["step_00000050", "step_00000060"]
+
+
+def test_several_of_the_best_stay_and_of_equal_ones_the_later(tmp_path):
+    small = Small(tmp_path, keep_last=1)
+    small.checkpoints.keep_best, small.checkpoints.selection = 2, "accuracy"
+    history = []
+    for step, accuracy in ((10, 0.7), (20, 0.9), (30, 0.7), (40, 0.1), (50, 0.2)):
+        history.append({"step": float(step), "accuracy": accuracy})
+        small.save(step, best_step=20, history=list(history))
+    assert small.names() == ["step_00000020", "step_00000030", "step_00000050"]
 
 
 def test_a_run_killed_while_it_deletes_an_old_checkpoint_leaves_none_that_is_torn(tmp_path, monkeypatch):

@@ -46,6 +46,13 @@ def test_a_second_training_is_told_who_trains_there_and_changes_nothing(holder, 
     assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK_NAME]
 
 
+def test_the_lock_names_the_job_of_its_holder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    with one_training(tmp_path):
+        holder = json.loads((tmp_path / LOCK_NAME).read_text())
+    assert holder["what"] == "training this run (Slurm job 4711)" and holder["pid"] == os.getpid()
+
+
 def test_a_holder_that_was_killed_does_not_block(holder, tmp_path):
     holder.send_signal(signal.SIGKILL)
     holder.wait()

@@ -10,12 +10,13 @@ from accent.features.schema import FAMILY_NAMES
 from accent.inference.model_file import load_model
 from launch import train_accent_encoder
 from launch.run_config import MonitorConfig, TrainingConfig
+from launch.training import agreed
 from launch.training.run import train_run
 from launch.training.validation import Validation
 from shards import ShardSet, TrainingLoader
 from shards.loading.config import BatchConfig
 from shards.splits.split import make_split
-from tests.support.training.small_runs import small_config, small_loaders
+from tests.support.training.small_runs import at_step, small_config, small_loaders
 
 
 def test_the_call_of_the_first_design_trains_the_model_in_place(shards):
@@ -59,6 +60,7 @@ def test_a_run_folder_holds_all_that_is_needed_to_use_it_and_to_resume(uninterru
     assert {path.name for path in uninterrupted.iterdir()} == {
         "config.yaml",
         "environment.json",
+        "health.json",
         "split.json",
         "checkpoints",
         "model",
@@ -76,7 +78,7 @@ def test_the_curves_hold_every_loss_and_measure_by_name(uninterrupted):
     curves.Reload()
     tags = set(curves.Tags()["scalars"])
     names = {f"loss/{name}" for name in ("total", "contrastive", "triplet", "reconstruction", "cross_entropy")}
-    names |= {f"optimizer/{name}" for name in ("lr", "gradient_norm", "skipped_steps", "loss_scale")}
+    names |= {f"optimizer/{name}" for name in ("lr", "gradient_norm", "skipped_steps", "loss_scale", "loss_spikes")}
     names |= {"speed/utterances_per_second", "speed/data_wait_share", "memory/process_gib", "progress/epoch"}
     names |= {f"space/{name}" for name in ("temperature", "triplet_active", "embedding_spread", "validation_spread")}
     names |= {f"time/{part}_ms" for part in ("data_wait", "forward", "loss", "backward", "optimizer")}
@@ -135,3 +137,16 @@ def test_a_gpu_trains_in_half_precision(shards):
     result = train_accent_encoder(model, *small_loaders(shards), num_epochs=8, device="cuda", mixed_precision="bf16")
     assert next(model.parameters()).is_cuda
     assert result.history[-1]["cross_entropy"] < 0.5 * result.history[0]["cross_entropy"]
+
+
+def test_checkpoints_are_saved_by_the_clock_too(shards, tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(agreed.time, "monotonic", lambda: clock[0])
+    at_step(monkeypatch, 8, lambda: clock.__setitem__(0, 61.0))
+    words = ("checkpoints.every_minutes=1", "checkpoints.every_steps=1000", "validate_every_epochs=6")
+    train_run(small_config(tmp_path / "run", shards, *words))
+    # The batch of step 8 is fetched in the step before, which is the eighth to end.
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == [
+        "step_00000008",
+        "step_00000018",
+    ]

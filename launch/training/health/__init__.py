@@ -1,0 +1,1 @@
+"""What looks after a run that trains for days: its health file, warnings, evidence of a fault, and restarts."""

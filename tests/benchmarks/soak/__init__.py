@@ -1,0 +1,1 @@
+"""A long training, looked at on its way."""
