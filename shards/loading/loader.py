@@ -21,8 +21,8 @@ from shards.loading.config import BatchConfig
 from shards.loading.prefetcher import Prefetcher
 from shards.loading.protocol import EvaluationBatches, TrainingBatches
 from shards.loading.selection import select_evaluation, select_training
-from shards.sampling.by_length import evaluation_batches
-from shards.sampling.sampler import EvaluationSampler, Rows, TrainingSampler
+from shards.sampling.by_length import EvaluationSampler, evaluation_batches
+from shards.sampling.sampler import Rows, TrainingSampler
 from shards.shard_set.manifest import ShardSet
 from shards.shard_set.reader import ShardReader
 from shards.splits.split import Split

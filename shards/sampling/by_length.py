@@ -12,9 +12,7 @@ from typing import overload
 import numpy as np
 
 from accent.grouped import compact, stable_order
-
-NO_SAMPLE = -1
-"""Sample number of an invalid row: one that only makes the batches of all ranks equally large."""
+from shards.sampling.sampler import NO_SAMPLE, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +64,23 @@ class EvaluationPlan(Sequence[np.ndarray]):
             first_b < self.starts_b[1:], self.frames_N[np.minimum(first_b, len(self.frames_N) - 1)], 0
         ).astype(np.int64)
         return int(rows_b.max()), int((rows_b * np.maximum(longest_b, 1)).max())
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationSampler:
+    """Batch number -> rows."""
+
+    frames_N: np.ndarray
+    """Length of each sample of the shard set."""
+    plan: EvaluationPlan
+    """Who reads which samples."""
+    rank: int
+
+    def __call__(self, batch: int) -> Rows:
+        """Return what this process reads for a batch, without reading it."""
+        numbers_B = self.plan.share(batch, self.rank)
+        lengths_B = np.where(numbers_B == NO_SAMPLE, 0, self.frames_N[numbers_B]).astype(np.int64)
+        return Rows(numbers_B, np.zeros_like(numbers_B), lengths_B)
 
 
 def evaluation_batches(

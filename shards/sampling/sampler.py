@@ -43,11 +43,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from accent.grouped import compact
 from accent.keyed_random import permutation, random_words
-from shards.sampling.by_length import NO_SAMPLE, EvaluationPlan
 from shards.sampling.decks import BatchShape, Decks
 from shards.sampling.shared_prompts import Readings, SharedPrompts
+
+NO_SAMPLE = -1
+"""Sample number of an invalid row: one that only makes the batches of all ranks equally large."""
 
 
 class Purpose(IntEnum):
@@ -92,23 +93,6 @@ class TrainingSampler:
         starts = crop_starts(step, lengths, self.crop_frames, self.seed)
         columns = (numbers, starts, np.minimum(lengths, self.crop_frames))
         return Rows(*(rank_share(column, self.rank, self.world_size) for column in columns))
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluationSampler:
-    """Batch number -> rows."""
-
-    frames_N: np.ndarray
-    """Length of each sample of the shard set."""
-    plan: EvaluationPlan
-    """Who reads which samples."""
-    rank: int
-
-    def __call__(self, batch: int) -> Rows:
-        """Return what this process reads for a batch, without reading it."""
-        numbers_B = self.plan.share(batch, self.rank)
-        lengths_B = np.where(numbers_B == NO_SAMPLE, 0, self.frames_N[numbers_B]).astype(np.int64)
-        return Rows(numbers_B, np.zeros_like(numbers_B), lengths_B)
 
 
 def rank_share(rows_B: np.ndarray, rank: int, world_size: int) -> np.ndarray:
@@ -247,7 +231,7 @@ def _sequence(decks: Decks, seed: int, level: int, deck: int, size: int, draws: 
     key = (seed, level, deck, draws)
     known = decks.newest.get(key, {})
     if number not in known:
-        places = compact(_super_deck(seed, level, deck, size, draws, number))
+        places = _super_deck(seed, level, deck, size, draws, number).astype(np.int32)
         # Two, for a thread that reads ahead may be in the next while another is still in this one.  A new dictionary,
         # so that no thread sees one that is being changed.
         known = dict([*known.items(), (number, places)][-2:])

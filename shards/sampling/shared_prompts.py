@@ -5,12 +5,12 @@ Two utterances of one prompt differ in the voice and the accent, and not in what
 at least two of its training speakers read it.  Where the text of an utterance is unknown, the index gives it a prompt
 of its own (`shards.corpora.prompts`), which no other utterance shares.
 
-Cost: O(N), once, and 8 bytes a sample.
+Cost: O(N), once, and 8 bytes a sample; two views for each speaker.
 
 Shape legend: N samples, P pairs of an accent and a prompt read in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,30 +30,13 @@ class Readings(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class _ReadingsOfSpeakers(Mapping[int, Readings]):
-    """Speaker number -> everything it read, as views of arrays."""
-
-    samples: Grouped
-    prompts: Grouped
-
-    def __getitem__(self, speaker: int) -> Readings:
-        return Readings(self.prompts[speaker], self.samples[speaker])
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.samples)
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-
-@dataclass(frozen=True, eq=False)
 class SharedPrompts:
     """Prompts by accent, and what was read by speaker."""
 
     prompts: dict[int, np.ndarray]
     """Accent number -> numbers of the prompts that at least two of its speakers read, ascending; at least one."""
-    readings: Mapping[int, Readings]
-    """Speaker number -> everything it read."""
+    readings: dict[int, Readings]
+    """Speaker number -> everything it read: views of two arrays."""
 
 
 def find_shared_prompts(
@@ -102,5 +85,6 @@ def find_shared_prompts(
             f"batch.same_prompts: no two training speakers of {', '.join(alone)} read the same prompt; set it to "
             "false, or train on two speakers of each accent who read a common prompt"
         )
-    readings = _ReadingsOfSpeakers(Grouped(speakers_N, samples_N), Grouped(speakers_N, prompts_N))
+    samples, prompts_read = Grouped(speakers_N, samples_N), Grouped(speakers_N, prompts_N)
+    readings = {speaker: Readings(prompts_read[speaker], samples[speaker]) for speaker in samples}
     return SharedPrompts(prompts, readings)

@@ -32,9 +32,9 @@ from accent.model.keyed_dropout import KeyedDropout, keyed_rows
 from launch.runtime.agreement import Runtime
 from launch.runtime.precision import DTYPES, Precision
 from launch.runtime.start import start_runtime
-from tests.benchmarks.device import device_name, synchronize
 from tests.benchmarks.step import Stepper, Trial, make_loop
 from tests.benchmarks.train import CROP, make_loader
+from tests.support.device import device_name, synchronize
 
 SHARE, ROUNDS = 0.1, 15
 ON_CPU, ON_GPU = 12, 96

@@ -38,7 +38,7 @@ from accent.losses.contrastive import contrastive_loss
 from accent.losses.pairs import LabelledEmbeddings, PairRule
 from accent.losses.semi_hard import semi_hard_loss
 from accent.losses.triplet import triplet_loss
-from tests.benchmarks.device import device_name, synchronize
+from tests.support.device import device_name, synchronize
 from tests.support.live_bytes import LiveBytes
 from tests.support.loss_rows import full_matrix
 

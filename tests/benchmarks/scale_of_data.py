@@ -34,7 +34,7 @@ from shards.shard_set.manifest import ShardSet
 from shards.shard_set.summary import describe
 from shards.splits.split import SplitConfig, make_split
 from shards.writing.plan import FeaturizeConfig, make_plan
-from tests.benchmarks.device import forget_peak, peak_bytes
+from tests.support.device import forget_peak, peak_bytes
 from tests.support.shard_sets.long_index import make_long_shard_set
 
 MOST_TABLE_ROWS = 1_000_000

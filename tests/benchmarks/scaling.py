@@ -51,9 +51,9 @@ from accent.model.encoder import EnhancedAccentEncoder
 from launch.runtime.agreement import Runtime
 from launch.runtime.start import start_runtime
 from launch.training.agreed import NUMBERS
-from tests.benchmarks.device import PEAK_FLOPS
 from tests.benchmarks.step import Stepper, Trial, count_flops, counted_numbers, make_loop
 from tests.benchmarks.train import CROP, make_loader
+from tests.support.device import PEAK_FLOPS
 
 ROWS, GPUS, NODE, UTILISATION = 96, (8, 64, 512), 8, 0.3
 PEAK = PEAK_FLOPS["NVIDIA H100 80GB HBM3"]

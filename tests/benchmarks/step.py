@@ -34,7 +34,7 @@ from launch.training.tasks.accent_task import accent_task
 from launch.training.tasks.task import Position
 from launch.training.trainer import Trainer
 from shards.loading.loader import TrainingLoader
-from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes, synchronize
+from tests.support.device import forget_peak, out_of_memory, peak_bytes, synchronize
 
 ROUNDS, LR = 3, 1e-4
 MOST_WARM_UP = 30

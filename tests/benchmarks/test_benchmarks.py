@@ -16,12 +16,12 @@ from accent.model.keyed_dropout import KeyedDropout
 from launch.runtime.start import start_runtime
 from launch.training import step_timer
 from tests.benchmarks import step
-from tests.benchmarks.device import forget_peak, out_of_memory, peak_bytes
 from tests.benchmarks.dropout import set_dropout
 from tests.benchmarks.scaling import Collective, loss_flops
 from tests.benchmarks.soak.long_run import CHECKPOINTS, soak
 from tests.benchmarks.step import Trial, attempt, attention_kernel, count_flops, kernel_launches
 from tests.benchmarks.train import make_loader
+from tests.support.device import forget_peak, out_of_memory, peak_bytes
 from tests.support.training.small_runs import launch_several
 
 

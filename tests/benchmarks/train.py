@@ -19,7 +19,7 @@ and optimizer.  `collectives`: those of the objective (embeddings and their grad
 agreement, timed apart with the same shapes; in a step they lie, unhidden, within loss, backward and rest.
 
 Float32 is without TF32, which is switched off.  GFLOP are those of the encoder's matrices and convolutions, forward and
-backward, counted by torch's `FlopCounterMode`.  MFU is their rate over the data sheet's (`tests.benchmarks.device`).
+backward, counted by torch's `FlopCounterMode`.  MFU is their rate over the data sheet's (`tests.support.device`).
 `attention` and `launches` (of kernels, a step) are what torch's profiler saw.  Memory is the peak of the rounds.
 """
 
@@ -42,8 +42,8 @@ from launch.runtime.precision import Precision
 from launch.runtime.start import start_runtime
 from shards.loading.config import BatchConfig
 from shards.loading.loader import TrainingLoader
-from tests.benchmarks.device import device_name, peak_flops
 from tests.benchmarks.step import ROUNDS, Cost, Trial, attempt
+from tests.support.device import device_name, peak_flops
 from tests.support.shard_sets.synthetic import make_shard_set
 
 PRECISIONS: tuple[Precision, ...] = ("no", "bf16", "fp16")

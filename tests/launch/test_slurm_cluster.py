@@ -95,6 +95,7 @@ def test_two_nodes_train_the_weights_of_two_processes_and_an_evaluation_follows(
     assert (training.run / "evaluation" / "evaluation.json").is_file()
 
 
+@pytest.mark.slow
 def test_a_preempted_job_saves_makes_room_and_ends_with_the_same_weights(cluster, training, whole, tmp_path):
     following = cluster.command(
         "sbatch", "--parsable", f"--dependency=afterok:{training.number}", "--kill-on-invalid-dep=yes",

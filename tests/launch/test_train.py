@@ -63,7 +63,11 @@ def test_ctrl_c_during_the_long_imports_is_one_line_and_status_130(tmp_path):
     [
         (["launch.train"], []),
         (["launch.cli", "train"], []),
-        (["launch.cli", "train"], ["--launcher", "configs/accelerate/cpu.yaml", "--processes", "2"]),
+        pytest.param(
+            ["launch.cli", "train"],
+            ["--launcher", "configs/accelerate/cpu.yaml", "--processes", "2"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["the program", "accent train", "accent train with a launcher"],
 )

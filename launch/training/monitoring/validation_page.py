@@ -8,6 +8,7 @@ Cost: drawing two pictures at each validation; the first adds the import of matp
 Shape legend: N validation utterances, E embedding, A accents.
 """
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,8 @@ def write_validation(
         ("map", map_figure(principal_axes(extraction.embedding_NE), accent_N)),
     ):
         writer.add_image(f"validation/{name}", pixels(figure), step, dataformats="HWC")
+    # Figures are cycles of megabytes, which Python would keep until it next looks at its oldest objects.
+    gc.collect()
     writer.add_histogram("validation/embedding_length", utterances.length_N, step)
     write_projector(folder, utterances, shard_set)
 

@@ -92,6 +92,7 @@ def test_the_folder_loads_as_the_run_does(exported, saa_run, saa):
     assert accent.load(exported).identify(path) == accent.load(saa_run).identify(path)
 
 
+@pytest.mark.slow
 def test_phone_heads_answer_as_in_the_model(phones_exported, saa):
     embedder = AccentEmbedder.load(phones_exported)
     files = sorted((saa / "ENG036" / "wav").glob("*"))[:3]

@@ -6,6 +6,7 @@ import threading
 import time
 
 import psutil
+import pytest
 
 from launch.run_config import write_config
 from launch.runtime.launcher_watch import end_with_launcher
@@ -20,6 +21,7 @@ def test_without_a_launcher_nothing_is_watched(monkeypatch):
     assert threading.active_count() == before
 
 
+@pytest.mark.slow
 def test_processes_whose_launcher_is_killed_save_and_end(shards, tmp_path):
     config = tmp_path / "run.yaml"
     words = ("epochs=2000", "validate_every_epochs=2000", "checkpoints.every_steps=100000", "monitor.line_seconds=1e-6")

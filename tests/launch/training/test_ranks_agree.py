@@ -79,6 +79,7 @@ def test_zero_ends_with_the_weights_of_one_process_and_resumes_exactly(shards, a
     assert_same_weights(run, resumed)
 
 
+@pytest.mark.slow
 def test_zero_refuses_the_shares_of_another_number_of_processes_and_another_stage(shards, tmp_path):
     config, run = tmp_path / "run.yaml", tmp_path / "run"
     train(config, run, shards, *SMOOTH, processes=2, zero_stage=2)

@@ -98,7 +98,8 @@ def _not_a_number_on_process_1(rank: int) -> None:
     AccentObjective.forward = forward
 
 
-@pytest.mark.parametrize("zero_stage", [0, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("zero_stage", [0, 3])
 def test_a_loss_that_is_not_finite_on_one_process_stops_all_before_an_update(shards, tmp_path, zero_stage):
     with started(tmp_path, shards, zero_stage=zero_stage, sabotage=_not_a_number_on_process_1) as ranks:
         assert ranks.wait() == [2, 2], ranks.printed()

@@ -41,6 +41,7 @@ def test_a_signal_to_one_process_saves_marks_and_ends_all_with_75(shards, whole,
     assert_same_weights(run, whole)
 
 
+@pytest.mark.slow
 def test_shares_are_saved_at_a_signal_too(shards, tmp_path):
     words = ("epochs=3", "validate_every_epochs=3", "monitor.every_steps=1")
     with started(tmp_path, shards, *words, zero_stage=2) as ranks:
