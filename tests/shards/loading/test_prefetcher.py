@@ -137,6 +137,7 @@ def test_a_fault_in_a_thread_is_raised_at_its_turn_as_what_it_is(shard_set: Shar
 
 
 def test_threads_end_with_their_ring(shard_set: ShardSet) -> None:
+    gc.collect()  # what other tests have left open is closed before, not meanwhile
     descriptors, before = len(os.listdir("/proc/self/fd")), our_threads()
     prefetcher = prefetcher_of(shard_set, 3)
     batches = prefetcher.batches(range(24))
