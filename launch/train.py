@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from accent.errors import AccentError
 from launch.missing_extra import how_to_install
+from launch.runtime.launcher_watch import end_with_launcher
 from launch.runtime.signals import StopRequest
 
 
@@ -71,6 +72,7 @@ if __name__ == "__main__":
     # A SIGTERM is remembered from here on: the training saves what there is and asks to be resumed.  The
     # imports take seconds, and a Ctrl-C in them would end in a traceback of theirs.
     with StopRequest((signal.SIGTERM,)):
+        end_with_launcher()
         signal.signal(signal.SIGINT, _interrupted_early)
         try:
             import_module("launch.training.run")
@@ -81,6 +83,5 @@ if __name__ == "__main__":
             print(f"accent: {line}", file=sys.stderr)
             sys.exit(2)
         leave = import_module("launch.runtime.exit_status").leave
-        import_module("launch.runtime.launcher_watch").end_with_launcher()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         leave(main())

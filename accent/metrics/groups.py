@@ -16,8 +16,6 @@ from accent.metrics.estimate import unit_length
 
 MOST_SUBSETS = 16
 """Subsets of one size drawn for each speaker; all of them where there are no more."""
-
-
 MOST_AT_ONCE = 16_384
 """Utterances whose embeddings are averaged at a time."""
 

@@ -25,6 +25,7 @@ from accent.files import replace_folder, temporary_name, writable_folder, write_
 from accent.inference.model_file import load_model, save_model
 from launch.run_config import RunConfig
 from launch.training.engines.engine import WEIGHTS
+from launch.training.initial import HEADS_SPLIT
 from launch.training.saved_state import best_steps, check_files, complete_checkpoints, read_state
 from launch.training.tasks import phone_task, reconstruction_task
 from launch.training.validation import SELECTION
@@ -122,7 +123,7 @@ def _write(run: Path, output: Path, average: Average, save: Callable[[Path], obj
     try:
         written.mkdir()
         save(written)
-        for name in ("config.yaml", "split.json"):
+        for name in ("config.yaml", "split.json", HEADS_SPLIT):
             if (run / name).is_file():
                 shutil.copyfile(run / name, written / name)
         write_text(written / RECORD, json.dumps(average._asdict(), indent=1) + "\n")

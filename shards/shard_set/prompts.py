@@ -35,7 +35,7 @@ class PromptFile(Sequence[str]):
         where: its name, for messages.
     """
 
-    def __init__(self, data: "bytes | mmap.mmap", count: int, where: str) -> None:
+    def __init__(self, data: bytes | mmap.mmap, count: int, where: str) -> None:
         self._data, self._count, self._where = data, count, where
 
     @overload

@@ -159,9 +159,12 @@ class SpeakerStatistics:
             AccentError: it is no such table, or one of other speakers or columns.
         """
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            arrays = np.load(file, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
+                raise ValueError("one array, no archive")
+            with arrays:
                 table = cls(arrays["count"], arrays["mean"], arrays["m2"], arrays["f0_histogram"])
-        except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise AccentError(f"{where}: not a table of statistics ({error}); featurize the corpus again") from error
         of_columns = (np.dtype(np.float64), (n_speakers, N_COLUMNS))
         wanted = [of_columns, of_columns, of_columns, (np.dtype(np.int64), (n_speakers, F0_BINS))]

@@ -3,7 +3,6 @@
 import os
 import runpy
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,11 +16,9 @@ def train(
     ],
     overrides: Overrides = None,
     launcher: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
             help="Start it by accelerate launch with this file, such as configs/accelerate/node.yaml.",
         ),
     ] = None,
@@ -40,9 +37,10 @@ def train(
 
     words = [config, *(overrides or []), *(["--debug"] if "--debug" in sys.argv else [])]
     if launcher is not None:
+        from launch.run_config import find_config
         from launch.runtime.launcher import launch_training
 
-        status = launch_training(words, launcher, processes)
+        status = launch_training(words, find_config(launcher, "accelerate"), processes)
         # The training has said how it ended; a SystemExit of 130 would say it again.
         sys.stdout.flush()
         os._exit(status)

@@ -7,11 +7,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from accent.configuration import load
 from accent.errors import AccentError
 from accent.inference.model_file import load_model
+from launch.run_config import RunConfig, find_config
 from launch.training.average import average_run, mean_weights
 from launch.training.run import train_run
-from tests.support.training.small_runs import small_config
+from tests.support.training.small_runs import SMALL_PHONES, small_config, small_shards
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +74,17 @@ def test_what_cannot_be_averaged_is_one_line(run, tmp_path):
     with pytest.raises(AccentError, match="is no average of checkpoints"):
         average_run(run, 2, tmp_path / "mine")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_phonetic_model_is_averaged_with_all_that_it_measured(tmp_path, accent):
+    shard_set, run = small_shards(tmp_path / "shards", phones=True), tmp_path / "run"
+    words = [*SMALL_PHONES, "validate_every_epochs=1", "checkpoints.keep_best=2"]
+    train_run(load(RunConfig, find_config("configs/saa8k.yaml"), [*words, f"run={run}", f"shards={shard_set.root}"]))
+    assert accent("average", run, "--best", 2)[0] == 0
+    trained, averaged = load_model(run)[0].state_dict(), load_model(run / "average")[0].state_dict()
+    assert trained.keys() == averaged.keys()
+    states = [load_file(folder / "module.safetensors") for folder in sorted((run / "checkpoints").glob("step_*"))]
+    mean = np.mean([state["encoder.embedding.map.weight"].numpy().astype(np.float64) for state in states], axis=0)
+    np.testing.assert_array_equal(averaged["embedding.map.weight"].numpy(), mean.astype(np.float32))
+    frozen = [name for name in trained if name.startswith(("recogniser.", "embedding.tables.", "embedding.directions"))]
+    assert len(frozen) > 20 and all(torch.equal(trained[name], averaged[name]) for name in frozen)

@@ -9,11 +9,14 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 import pytest
+
+from shards.loading.batch import Batch
+from shards.loading.loader import TrainingLoader
 
 PRELOAD = [
     "launch.training.run",
@@ -23,6 +26,19 @@ PRELOAD = [
     "torch._dynamo",
     "torch._inductor.compile_fx",
 ]
+
+
+def slow_loader_of_rank_1(rank: int) -> None:
+    """Sabotage: process 1 takes a fifth of a second longer to read each batch."""
+    genuine = TrainingLoader.steps
+
+    def steps(loader: TrainingLoader, first: int, last: int) -> Iterator[Batch]:
+        for batch in genuine(loader, first, last):
+            time.sleep(0.2 * rank)
+            yield batch
+
+    # Each process is one of its own, and ends with its run.
+    TrainingLoader.steps = steps  # type: ignore[method-assign]
 
 
 def forkserver() -> ForkServerContext:

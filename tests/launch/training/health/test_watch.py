@@ -16,7 +16,7 @@ from launch.training.health.rank_lag import POINTS, REPEAT_SECONDS, Stragglers, 
 from launch.training.health.stacks import place_of
 from launch.training.run import train_run
 from shards.loading.loader import TrainingLoader
-from tests.support.training.ranks import Ranks
+from tests.support.training.ranks import Ranks, slow_loader_of_rank_1
 from tests.support.training.small_runs import at_step, small_config
 
 
@@ -133,21 +133,10 @@ def test_a_place_is_the_innermost_line_of_this_program():
     assert place_of(-1) == "outside this program"
 
 
-def _slow_loader_of_rank_1(rank: int) -> None:
-    genuine = TrainingLoader.steps
-
-    def steps(loader, first, last):
-        for batch in genuine(loader, first, last):
-            time.sleep(0.2 * rank)
-            yield batch
-
-    TrainingLoader.steps = steps
-
-
 def test_of_two_processes_the_slower_is_named_with_its_lag(shards, tmp_path):
     config = tmp_path / "run.yaml"
     write_config(small_config(tmp_path / "run", shards, "epochs=4"), config)
-    with Ranks([str(config)], tmp_path / "printed", sabotage=_slow_loader_of_rank_1) as ranks:
+    with Ranks([str(config)], tmp_path / "printed", sabotage=slow_loader_of_rank_1) as ranks:
         assert ranks.wait() == [0, 0], ranks.printed()
     pid = ranks.processes[1].pid
     (line,) = [line for line in ranks.printed(0).splitlines() if line.startswith("warning: ")]

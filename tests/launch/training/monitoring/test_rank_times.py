@@ -1,14 +1,11 @@
 """Times by process, where processes differ."""
 
-import time
-
 import pytest
 import torch
 
 from launch.run_config import write_config
 from launch.training.monitoring.rank_times import Spent, spent_curves
-from shards.loading.loader import TrainingLoader
-from tests.support.training.ranks import Ranks
+from tests.support.training.ranks import Ranks, slow_loader_of_rank_1
 from tests.support.training.small_runs import small_config
 
 
@@ -35,21 +32,10 @@ def test_microseconds_are_no_difference():
     assert not any(name.startswith("ranks/") for name in spent_curves(spent([[1e-5, 2e-5], [3e-5, 4e-5]]), steps=1))
 
 
-def _slow_loader_of_rank_1(rank: int) -> None:
-    genuine = TrainingLoader.steps
-
-    def steps(loader, first, last):
-        for batch in genuine(loader, first, last):
-            time.sleep(0.05 * rank)
-            yield batch
-
-    TrainingLoader.steps = steps
-
-
 def test_of_two_processes_the_one_that_waits_for_data_is_named(shards, tmp_path, read_curves):
     config = tmp_path / "run.yaml"
     write_config(small_config(tmp_path / "run", shards, "epochs=2"), config)
-    with Ranks([str(config)], tmp_path / "printed", sabotage=_slow_loader_of_rank_1) as ranks:
+    with Ranks([str(config)], tmp_path / "printed", sabotage=slow_loader_of_rank_1) as ranks:
         assert ranks.wait() == [0, 0], ranks.printed()
     curves = read_curves(tmp_path / "run")
     assert {point.value for point in curves.Scalars("ranks/data_wait_slowest_rank")} == {1.0}
