@@ -79,6 +79,19 @@ def test_a_fault_is_one_line_and_status_2_however_it_is_started(program, options
     assert job.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--processes", "2"], "--processes: give --launcher too"),
+        (["--launcher", "configs/accelerate/nowhere.yaml"], "no such configuration file"),
+    ],
+)
+def test_a_launcher_that_is_missing_is_one_line(options, says, accent):
+    status, printed, errors = accent("train", "configs/demo.yaml", *options)
+    assert (status, printed) == (2, "")
+    assert errors.count("\n") == 1 and says in errors
+
+
 def test_the_way_from_main_to_the_backward_pass_is_short(shards, tmp_path, monkeypatch):
     way = list[tuple[str, str]]()
 
